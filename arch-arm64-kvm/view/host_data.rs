@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What KVM keeps for each physical CPU.
+
+use super::FpOwner;
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    bindings,
+    preempt::PreemptionDisabled, //
+};
+
+/// `struct kvm_host_data` of the CPU that this code runs on, for as long as it cannot leave it.
+///
+/// Which copy that is depends on the mode, as `host_data_ptr()` decides in C: the kernel's own
+/// under VHE and under pKVM, the hypervisor's under nVHE and hVHE, where C code at EL2 writes it
+/// while a guest runs.
+///
+/// # Invariants
+///
+/// `ptr` is this CPU's `struct kvm_host_data`, and this code stays on this CPU for `'a`.
+pub(crate) struct HostData<'a> {
+    ptr: NonNull<bindings::kvm_host_data>,
+    _cpu: PhantomData<PreemptionDisabled<'a>>,
+}
+
+impl<'a> HostData<'a> {
+    /// Returns the data of this CPU.
+    #[inline(always)]
+    pub(crate) fn this_cpu(_: PreemptionDisabled<'a>) -> Self {
+        // SAFETY: Takes the address of a per-CPU variable, which stays that of this CPU for 'a
+        // because preemption is disabled. KVM has allocated both copies before it makes a vCPU.
+        let ptr = unsafe { NonNull::new_unchecked(bindings::kvm_this_cpu_host_data()) };
+        // INVARIANT: As argued above.
+        Self {
+            ptr,
+            _cpu: PhantomData,
+        }
+    }
+
+    /// Returns who owns the FP registers.
+    #[inline(always)]
+    pub(crate) fn fp_owner(&self) -> FpOwner {
+        // SAFETY: By the type invariant the pointer is valid and no other CPU writes the field.
+        // EL2 writes it only between guest entry and exit, when this code does not run.
+        FpOwner::from_raw(unsafe { (&raw const (*self.ptr.as_ptr()).fp_owner).read() })
+    }
+
+    /// Makes the FP registers nobody's.
+    ///
+    /// The only change of owner that the kernel makes. The guest becomes owner at EL2 alone, by
+    /// the trap of its first FP access.
+    #[inline(always)]
+    pub(crate) fn free_fp(&self) {
+        let owner = bindings::kvm_host_data_FP_STATE_FREE;
+        // SAFETY: As for `fp_owner`.
+        unsafe { (&raw mut (*self.ptr.as_ptr()).fp_owner).write(owner) };
+    }
+}

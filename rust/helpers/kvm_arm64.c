@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Inline functions and macros of the headers that KVM/arm64 in Rust calls.
+ * With CONFIG_RUST_INLINE_HELPERS they are inlined into their callers, as they
+ * are in C.
+ */
+
+#include <asm/fpsimd.h>
+#include <asm/simd.h>
+#include <linux/kvm_host.h>
+#include <linux/thread_info.h>
+
+__rust_helper bool rust_helper_test_thread_flag(int flag)
+{
+	return test_thread_flag(flag);
+}
+
+__rust_helper void rust_helper_set_thread_flag(int flag)
+{
+	set_thread_flag(flag);
+}
+
+__rust_helper void rust_helper_clear_thread_flag(int flag)
+{
+	clear_thread_flag(flag);
+}
+
+__rust_helper bool rust_helper_may_use_simd(void)
+{
+	return may_use_simd();
+}
+
+__rust_helper u64 rust_helper_read_svcr(void)
+{
+	return read_sysreg_s(SYS_SVCR);
+}
+
+__rust_helper struct cpu_fp_state *rust_helper_this_cpu_fpsimd_last_state(void)
+{
+	return this_cpu_ptr(&fpsimd_last_state);
+}
+
+#ifdef CONFIG_KVM
+__rust_helper struct kvm_host_data *rust_helper_kvm_this_cpu_host_data(void)
+{
+	/* fp_owner is as good as any other field: only the base is asked for. */
+	return container_of(host_data_ptr(fp_owner), struct kvm_host_data, fp_owner);
+}
+
+__rust_helper bool rust_helper_kvm_vcpu_has_sve(struct kvm_vcpu *vcpu)
+{
+	return vcpu_has_sve(vcpu);
+}
+
+__rust_helper u64 *rust_helper_kvm_ctxt_sys_reg(struct kvm_cpu_context *ctxt,
+						enum vcpu_sysreg reg)
+{
+	return __ctxt_sys_reg(ctxt, reg);
+}
+#endif

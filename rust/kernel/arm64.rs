@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Primitives of the arm64 architecture.
+//!
+//! The lowest of the three layers of KVM/arm64 in Rust: what stands here is the only code that
+//! holds inline assembly or calls the architecture's header inlines. Everything is safe to call, or
+//! says what the caller has to prove.
+
+pub mod cpucap;
+pub mod fp;
+pub mod thread_flag;
