@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The command line.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::host_task::HostTask;
+
+/// Works the FP registers of the same CPUs from host tasks, from guests and
+/// from softirqs, and checks that nobody's values change.
+#[derive(Debug, Parser)]
+#[command(name = "contest", args_conflicts_with_subcommands = true)]
+pub struct Options {
+    #[command(subcommand)]
+    pub role: Option<Role>,
+    /// How long host tasks and guests work against each other
+    #[arg(long, default_value_t = 10)]
+    pub seconds: u64,
+    /// Host CPUs to work on
+    #[arg(long, value_delimiter = ',', default_value = "0,1")]
+    pub cpus: Vec<usize>,
+    /// Host tasks on each CPU
+    #[arg(long, default_value_t = 2)]
+    pub host_tasks: usize,
+    /// Guests
+    #[arg(long, default_value_t = 2)]
+    pub guests: usize,
+    /// vCPUs of each guest
+    #[arg(long, default_value_t = 2)]
+    pub vcpus: usize,
+    /// Who runs the guests; "both" takes turns
+    #[arg(long, value_enum, default_value_t = Vmm::Ours)]
+    pub vmm: Vmm,
+    /// Make the guests of our VMM protected VMs
+    #[arg(long)]
+    pub protected: bool,
+    /// Do not use the FP registers in softirqs
+    #[arg(long)]
+    pub no_neon: bool,
+    /// Only boot one guest, with a second of checking inside, and power it off
+    #[arg(long)]
+    pub boot_only: bool,
+    /// Seconds that a guest may take to reach userspace
+    #[arg(long, default_value_t = 120)]
+    pub boot_timeout: u64,
+    /// Guest kernel
+    #[arg(long, default_value = "/kvm-rust/guest/Image")]
+    pub kernel: String,
+    /// Guest initramfs
+    #[arg(long, default_value = "/kvm-rust/guest/initramfs.cpio")]
+    pub initrd: String,
+}
+
+/// Other things than a contest that the program can do.
+#[derive(Debug, Subcommand)]
+pub enum Role {
+    /// Be one host task of a contest
+    #[command(hide = true)]
+    HostTask(HostTask),
+}
+
+/// The VMM of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Vmm {
+    Ours,
+    Qemu,
+    Both,
+}

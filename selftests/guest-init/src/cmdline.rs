@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Settings from the kernel command line.
+
+use std::fs;
+use std::str::FromStr;
+
+use crate::report::Error;
+
+/// What to check, and how long.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Duration of the check, 0 for none.
+    pub seconds: u64,
+    /// Threads for each CPU.
+    pub threads: usize,
+    /// Number of the first thread's pattern.
+    pub seed: u16,
+}
+
+impl Settings {
+    /// Those of the running kernel.
+    pub fn read() -> Result<Self, Error> {
+        let path = "/proc/cmdline";
+        let text = fs::read_to_string(path).map_err(|error| format!("{path}: {error}"))?;
+        Self::parse(&text)
+    }
+
+    fn parse(cmdline: &str) -> Result<Self, Error> {
+        let mut settings = Self {
+            seconds: 0,
+            threads: 2,
+            seed: 1,
+        };
+        for word in cmdline.split_whitespace() {
+            let Some((name, value)) = word.strip_prefix("fp.").and_then(|w| w.split_once('='))
+            else {
+                continue;
+            };
+            match name {
+                "seconds" => settings.seconds = number(word, value)?,
+                "threads" => settings.threads = number(word, value)?,
+                "seed" => settings.seed = number(word, value)?,
+                _ => return Err(format!("{word}: not a setting (seconds, threads, seed)")),
+            }
+        }
+        if settings.threads == 0 {
+            return Err("fp.threads must not be 0".into());
+        }
+        Ok(settings)
+    }
+}
+
+fn number<T: FromStr>(word: &str, value: &str) -> Result<T, Error> {
+    value.parse().map_err(|_| format!("{word}: not a number"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_of_others_are_ignored() {
+        let settings = Settings::parse("console=ttyS0 fp.seconds=5 quiet fp.seed=300\n").unwrap();
+        let expected = Settings {
+            seconds: 5,
+            threads: 2,
+            seed: 300,
+        };
+        assert_eq!(settings, expected);
+    }
+
+    #[test]
+    fn mistakes_are_errors() {
+        for wrong in ["fp.seconds=", "fp.threads=0", "fp.second=1", "fp.seed=-1"] {
+            assert!(Settings::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+}

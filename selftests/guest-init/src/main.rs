@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! First process of a test guest.
+//!
+//! Reports what the guest is (`boot`), checks its FP registers if the kernel
+//! command line asks for it (`fp`), says `done` and powers off. Each report is
+//! a console line that starts with "guest: " and goes on with a JSON object.
+//! When something fails the guest resets instead, so that a VMM can tell the
+//! two ends apart.
+//!
+//! Kernel command line:
+//!
+//! - `fp.seconds=N`: how long to check, 0 (the default) for not at all
+//! - `fp.threads=N`: checking threads for each CPU, default 2
+//! - `fp.seed=N`: number of the first thread's pattern, default 1; guests with
+//!   different ones can tell a value of another guest by its pattern
+
+mod check;
+mod cmdline;
+mod report;
+mod system;
+
+use std::time::Duration;
+
+use crate::cmdline::Settings;
+use crate::report::{Error, Event};
+
+fn main() {
+    let end = match run() {
+        Ok(()) => {
+            report::send(&Event::Done);
+            system::End::PowerOff
+        }
+        Err(message) => {
+            report::send(&Event::Error { message });
+            system::End::Reset
+        }
+    };
+    system::end(end);
+}
+
+fn run() -> Result<(), Error> {
+    system::mount_all()?;
+    system::quieten_kernel();
+    let cpus = system::cpus()?;
+    let lengths = fp::sve_lengths();
+    report::send(&Event::Boot {
+        uptime_ms: system::uptime()?.as_millis() as u64,
+        cpus: cpus.len(),
+        sve_vl: lengths.last().copied().unwrap_or(0),
+        mte: system::has_mte(),
+        pauth: system::has_pauth(),
+        kernel: system::kernel_release()?,
+    });
+
+    let settings = Settings::read()?;
+    if settings.seconds > 0 {
+        let duration = Duration::from_secs(settings.seconds);
+        let result = check::run(duration, &settings, &cpus, &lengths)?;
+        report::send(&Event::Fp {
+            seconds: settings.seconds,
+            threads: result.threads,
+            checks: result.tally.checks,
+            corruptions: result.tally.corruptions,
+            device_reads: result.device_reads,
+            sve_lengths: result.lengths,
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Reports for whoever reads the console.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+
+use nix::sys::termios::tcdrain;
+use serde::Serialize;
+
+/// What went wrong, for the report.
+pub type Error = String;
+
+/// A report.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+pub enum Event {
+    /// The guest has reached userspace.
+    Boot {
+        /// Time since the kernel's start.
+        uptime_ms: u64,
+        /// CPUs that are online.
+        cpus: usize,
+        /// Longest SVE vector in bytes, 0 without SVE.
+        sve_vl: usize,
+        /// Memory tagging is there.
+        mte: bool,
+        /// Address authentication is there.
+        pauth: bool,
+        /// Release of the kernel.
+        kernel: String,
+    },
+    /// A register did not keep its value.
+    Corruption {
+        /// Number of the thread that found it.
+        thread: u16,
+        /// The register.
+        register: String,
+        /// What was loaded, lowest byte first.
+        expected: String,
+        /// What was found, lowest byte first.
+        found: String,
+        /// Whose value was found, where that can be told.
+        owner: Option<String>,
+    },
+    /// The check of the FP registers is over.
+    Fp {
+        /// How long it was.
+        seconds: u64,
+        /// Number of threads that checked.
+        threads: usize,
+        /// Comparisons of all registers.
+        checks: u64,
+        /// Comparisons that found a difference.
+        corruptions: u64,
+        /// Accesses to the console's device meanwhile, each an exit to the VMM.
+        device_reads: u64,
+        /// SVE vector lengths that were used, in bytes.
+        sve_lengths: BTreeSet<usize>,
+    },
+    /// The guest cannot go on.
+    Error {
+        /// Why.
+        message: Error,
+    },
+    /// All is done, the guest powers off.
+    Done,
+}
+
+/// Writes a report and waits until it is out, so that what the kernel prints
+/// next comes behind and not into it.
+pub fn send(event: &Event) {
+    let object = serde_json::to_string(event)
+        .unwrap_or_else(|error| format!(r#"{{"event":"error","message":"{error}"}}"#));
+    let mut out = io::stdout().lock();
+    // Nobody is left to be told when the console does not work.
+    let _ = out.write_all(format!("guest: {object}\n").as_bytes());
+    let _ = out.flush();
+    let _ = tcdrain(&out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reports_have_their_documented_form() {
+        let text = serde_json::to_string(&Event::Done).unwrap();
+        assert_eq!(text, r#"{"event":"done"}"#);
+        let boot = Event::Boot {
+            uptime_ms: 7,
+            cpus: 2,
+            sve_vl: 0,
+            mte: false,
+            pauth: true,
+            kernel: "7.3.4".into(),
+        };
+        assert_eq!(
+            serde_json::to_string(&boot).unwrap(),
+            concat!(
+                r#"{"event":"boot","uptime_ms":7,"cpus":2,"sve_vl":0,"#,
+                r#""mte":false,"pauth":true,"kernel":"7.3.4"}"#
+            )
+        );
+    }
+}

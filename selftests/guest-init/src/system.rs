@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the first process has to do, and what it can learn about the system.
+
+use std::convert::Infallible;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::thread;
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::mount::{mount, MsFlags};
+use nix::sched::{sched_getaffinity, sched_setaffinity, CpuSet};
+use nix::sys::reboot::{reboot, RebootMode};
+use nix::sys::utsname::uname;
+use nix::unistd::Pid;
+
+use crate::report::Error;
+
+const HWCAP_PACA: u64 = 1 << 30;
+const HWCAP2_MTE: u64 = 1 << 18;
+
+/// Mounts the kernel's file systems where they are expected.
+pub fn mount_all() -> Result<(), Error> {
+    for (kind, target) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
+        match fs::create_dir(target) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+                return Err(format!("cannot create {target}: {error}"));
+            }
+            _ => {}
+        }
+        match mount(
+            Some(kind),
+            target,
+            Some(kind),
+            MsFlags::empty(),
+            None::<&str>,
+        ) {
+            // CONFIG_DEVTMPFS_MOUNT and the like may have been there before.
+            Ok(()) | Err(Errno::EBUSY) => {}
+            Err(error) => return Err(format!("cannot mount {target}: {error}")),
+        }
+    }
+    Ok(())
+}
+
+/// Lets only warnings and what is worse reach the console: the kernel writes
+/// there whenever it likes, in the middle of a report too.
+pub fn quieten_kernel() {
+    const SYSLOG_ACTION_CONSOLE_LEVEL: libc::c_int = 8;
+    const KERN_WARNING: libc::c_int = 4;
+    // SAFETY: This action takes a number and no buffer. Where it fails, the
+    // console is merely more talkative.
+    unsafe {
+        libc::klogctl(
+            SYSLOG_ACTION_CONSOLE_LEVEL,
+            std::ptr::null_mut(),
+            KERN_WARNING + 1,
+        )
+    };
+}
+
+/// The CPUs that are online.
+pub fn cpus() -> Result<Vec<usize>, Error> {
+    let set = sched_getaffinity(Pid::from_raw(0))
+        .map_err(|error| format!("cannot list the CPUs: {error}"))?;
+    Ok((0..CpuSet::count())
+        .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
+        .collect())
+}
+
+/// Runs the calling thread on `cpu` only.
+pub fn pin(cpu: usize) -> Result<(), Error> {
+    let mut set = CpuSet::new();
+    set.set(cpu)
+        .and_then(|()| sched_setaffinity(Pid::from_raw(0), &set))
+        .map_err(|error| format!("cannot run on CPU {cpu}: {error}"))
+}
+
+/// Lets the calling thread take the CPU from every ordinary one at once.
+pub fn take_precedence() -> Result<(), Error> {
+    let parameters = libc::sched_param { sched_priority: 1 };
+    // SAFETY: The structure lives over the call, which only reads it.
+    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameters) } {
+        0 => Ok(()),
+        _ => Err(format!(
+            "cannot take real-time priority: {}",
+            io::Error::last_os_error()
+        )),
+    }
+}
+
+/// Time since the kernel's start, by the clock of its messages.
+///
+/// CLOCK_BOOTTIME is seconds late on an emulated host: it counts ticks until
+/// the counter takes over, and loses those that the slow early boot misses.
+pub fn uptime() -> Result<Duration, Error> {
+    let path = "/dev/kmsg";
+    let fail = |what: &str, error: io::Error| format!("cannot {what} {path}: {error}");
+    let mut log = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .custom_flags(libc::O_NONBLOCK)
+        .open(path)
+        .map_err(|error| fail("open", error))?;
+    log.seek(SeekFrom::End(0))
+        .map_err(|error| fail("seek in", error))?;
+    // Of level debug, so that it does not reach the console.
+    log.write_all(b"<7>guest-init: userspace is up\n")
+        .map_err(|error| fail("write to", error))?;
+    let mut record = [0; 1024];
+    let length = log.read(&mut record).map_err(|error| fail("read", error))?;
+    let record = String::from_utf8_lossy(&record[..length]);
+    timestamp(&record).ok_or_else(|| format!("{path}: no time in {record:?}"))
+}
+
+/// The time in a record of the kernel's log: "level,number,microseconds,...".
+fn timestamp(record: &str) -> Option<Duration> {
+    let microseconds = record.split(',').nth(2)?.parse().ok()?;
+    Some(Duration::from_micros(microseconds))
+}
+
+/// Release of the running kernel.
+pub fn kernel_release() -> Result<String, Error> {
+    uname()
+        .map(|names| names.release().to_string_lossy().into_owned())
+        .map_err(|error| format!("cannot tell the kernel's release: {error}"))
+}
+
+/// Whether the kernel offers memory tagging.
+pub fn has_mte() -> bool {
+    auxiliary(libc::AT_HWCAP2) & HWCAP2_MTE != 0
+}
+
+/// Whether the kernel offers address authentication.
+pub fn has_pauth() -> bool {
+    auxiliary(libc::AT_HWCAP) & HWCAP_PACA != 0
+}
+
+fn auxiliary(entry: libc::c_ulong) -> u64 {
+    // SAFETY: getauxval only reads what the kernel gave to this process.
+    unsafe { libc::getauxval(entry) }
+}
+
+/// How a guest ends.
+pub enum End {
+    /// As it should.
+    PowerOff,
+    /// With an error.
+    Reset,
+}
+
+/// Ends the guest.
+pub fn end(end: End) -> ! {
+    let mode = match end {
+        End::PowerOff => RebootMode::RB_POWER_OFF,
+        End::Reset => RebootMode::RB_AUTOBOOT,
+    };
+    let result: nix::Result<Infallible> = reboot(mode);
+    eprintln!("guest-init: cannot end the guest: {result:?}");
+    // The end of the first process would be a panic of the kernel; here only
+    // the VMM's time-out is left.
+    loop {
+        thread::park();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_of_a_log_record() {
+        let record = "15,339,1848123,-;guest-init: userspace is up\n";
+        assert_eq!(timestamp(record), Some(Duration::from_micros(1_848_123)));
+        assert_eq!(timestamp(""), None);
+        assert_eq!(timestamp("15,339,x,-;"), None);
+    }
+}

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! First process of an emulated KVM host.
+//!
+//! Starts in the initramfs, makes the image on /dev/vda the root, runs the
+//! steps of /plan.json, reports each on the virtio-serial port "report", and
+//! powers off. Whatever goes wrong is said on the console, in one line, and
+//! ends the host too: it never waits for anybody.
+
+mod plan;
+mod report;
+mod root;
+mod step;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use nix::sched::{sched_getaffinity, CpuSet};
+use nix::sys::reboot::{reboot, RebootMode};
+use nix::sys::utsname::uname;
+use nix::unistd::Pid;
+
+use plan::Plan;
+use report::{Event, Port};
+
+fn main() {
+    let result = run();
+    if let Err(error) = &result {
+        println!("host-init: {error:#}");
+    }
+    nix::unistd::sync();
+    let error = reboot(RebootMode::RB_POWER_OFF);
+    println!("host-init: cannot power off: {error:?}");
+}
+
+fn run() -> Result<()> {
+    // The initramfs is out of sight once the image is the root.
+    let plan = Plan::read(Path::new("/plan.json"))?;
+    root::mount_early()?;
+    root::enter_image()?;
+    let mut port = Port::open()?;
+
+    let kernel = uname()
+        .map(|u| u.release().to_string_lossy().into_owned())
+        .unwrap_or_default();
+    port.send(&Event::Up {
+        uptime_ms: uptime_ms()?,
+        kernel: &kernel,
+        cpus: cpus()?,
+    })?;
+
+    if let Err(error) = plan.apply_settings() {
+        port.send(&Event::Error {
+            message: &format!("{error:#}"),
+        })?;
+        return Err(error);
+    }
+    for step in &plan.steps {
+        port.send(&Event::Start { name: &step.name })?;
+        let done = step::run(step);
+        port.send(&Event::End {
+            name: &step.name,
+            outcome: done.outcome,
+            code: done.code,
+            seconds: done.seconds,
+            output_tail: &done.output.tail,
+            output: &done.output.results,
+        })?;
+    }
+    let tainted = fs::read_to_string("/proc/sys/kernel/tainted")
+        .context("cannot tell whether the kernel is tainted")?;
+    port.send(&Event::Done {
+        tainted: tainted.trim().parse().context("bad taint value")?,
+    })
+}
+
+/// Milliseconds since boot.
+fn uptime_ms() -> Result<u64> {
+    let text = fs::read_to_string("/proc/uptime").context("cannot read /proc/uptime")?;
+    let seconds: f64 = text
+        .split_whitespace()
+        .next()
+        .and_then(|first| first.parse().ok())
+        .context("/proc/uptime does not begin with a number")?;
+    Ok((seconds * 1000.0) as u64)
+}
+
+/// CPUs that are online.
+fn cpus() -> Result<usize> {
+    let set = sched_getaffinity(Pid::from_raw(0)).context("cannot list the CPUs")?;
+    Ok((0..CpuSet::count())
+        .filter(|cpu| set.is_set(*cpu).unwrap_or(false))
+        .count())
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! One step of the plan: a program with a time limit.
+
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{channel, Receiver};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{killpg, Signal};
+use nix::unistd::Pid;
+
+use crate::plan::Step;
+use crate::report::Outcome;
+
+/// How much of the output is reported.
+const TAIL: usize = 4096;
+
+/// Longest line that is shown as one.
+const LONGEST_LINE: u64 = 64 * 1024;
+
+/// How long the output of a step may take to end after its processes have.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// What became of a step.
+pub struct Finished {
+    pub outcome: Outcome,
+    pub code: i32,
+    pub seconds: f64,
+    pub output: Output,
+}
+
+/// What a step printed.
+#[derive(Clone, Default)]
+pub struct Output {
+    /// The end of it.
+    pub tail: String,
+    /// Objects from lines that begin with `result: `.
+    pub results: Vec<serde_json::Value>,
+}
+
+impl Output {
+    fn add(&mut self, line: &str) {
+        if let Some(object) = line.strip_prefix("result: ") {
+            if let Ok(value) = serde_json::from_str(object) {
+                self.results.push(value);
+            }
+        }
+        self.tail.push_str(line);
+        self.tail.push('\n');
+        if self.tail.len() > 2 * TAIL {
+            let from = self.tail.ceil_boundary(self.tail.len() - TAIL);
+            self.tail.drain(..from);
+        }
+    }
+}
+
+trait CeilBoundary {
+    fn ceil_boundary(&self, index: usize) -> usize;
+}
+
+impl CeilBoundary for str {
+    /// The first start of a character at `index` or behind.
+    fn ceil_boundary(&self, index: usize) -> usize {
+        (index..self.len())
+            .find(|at| self.is_char_boundary(*at))
+            .unwrap_or(self.len())
+    }
+}
+
+/// Runs `step` to its end, or kills it and all its children.
+pub fn run(step: &Step) -> Finished {
+    let start = Instant::now();
+    let finished = |outcome, code, output| Finished {
+        outcome,
+        code,
+        seconds: start.elapsed().as_secs_f64(),
+        output,
+    };
+    let mut child = match spawn(step) {
+        Ok(child) => child,
+        Err(error) => {
+            let mut output = Output::default();
+            let line = format!("cannot start {}: {error}", step.argv.join(" "));
+            println!("[{}] {line}", step.name);
+            output.add(&line);
+            return finished(Outcome::NotFound, 0, output);
+        }
+    };
+    let group = Pid::from_raw(child.id() as i32);
+    let output = Arc::new(Mutex::new(Output::default()));
+    let drained = pump(&mut child, &step.name, &output);
+    let ended = wait(child);
+
+    let limit = Duration::from_secs(step.timeout_s);
+    let status = ended.recv_timeout(limit).ok();
+    // What the program left behind must not disturb the next step, nor keep
+    // the output open. An empty group is no error.
+    let _ = killpg(group, Signal::SIGKILL);
+    let _ = drained.recv_timeout(DRAIN);
+    let output = output
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .clone();
+    match status {
+        None => {
+            println!("[{}] killed after {} s", step.name, step.timeout_s);
+            finished(Outcome::Timeout, 0, output)
+        }
+        Some(status) => match status.signal() {
+            Some(signal) => finished(Outcome::Signalled, signal, output),
+            None => finished(Outcome::Exited, status.code().unwrap_or(0), output),
+        },
+    }
+}
+
+fn spawn(step: &Step) -> io::Result<Child> {
+    let (program, arguments) = step
+        .argv
+        .split_first()
+        .ok_or_else(|| io::Error::other("the step has no program"))?;
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .envs(&step.env)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0);
+    if let Some(folder) = &step.cwd {
+        command.current_dir(folder);
+    }
+    command.spawn()
+}
+
+/// Copies the child's output to the console and to `output`; the receiver gets
+/// a message when both streams have ended.
+fn pump(child: &mut Child, name: &str, output: &Arc<Mutex<Output>>) -> Receiver<()> {
+    let streams: [Option<Box<dyn Read + Send>>; 2] = [
+        child.stdout.take().map(|s| Box::new(s) as _),
+        child.stderr.take().map(|s| Box::new(s) as _),
+    ];
+    let pumps: Vec<_> = streams
+        .into_iter()
+        .flatten()
+        .map(|stream| {
+            let (name, output) = (name.to_owned(), Arc::clone(output));
+            thread::spawn(move || copy_lines(stream, &name, &output))
+        })
+        .collect();
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for pump in pumps {
+            let _ = pump.join();
+        }
+        let _ = sender.send(());
+    });
+    receiver
+}
+
+fn copy_lines(stream: impl Read, name: &str, output: &Mutex<Output>) {
+    let mut reader = BufReader::new(stream);
+    let mut line = Vec::new();
+    // A line without an end must not take all memory: it is cut.
+    while matches!(
+        reader
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line),
+        Ok(1..)
+    ) {
+        let text = String::from_utf8_lossy(&line);
+        let text = text.trim_end_matches(['\r', '\n']);
+        // In one piece, so that lines of two streams do not mix.
+        let _ = io::stdout().write_all(format!("[{name}] {text}\n").as_bytes());
+        output
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .add(text);
+        line.clear();
+    }
+}
+
+fn wait(mut child: Child) -> Receiver<ExitStatus> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        if let Ok(status) = child.wait() {
+            let _ = sender.send(status);
+        }
+    });
+    receiver
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn step(argv: &[&str], timeout_s: u64) -> Step {
+        Step {
+            name: "t".into(),
+            argv: argv.iter().map(|a| a.to_string()).collect(),
+            timeout_s,
+            cwd: None,
+            env: Default::default(),
+        }
+    }
+
+    #[test]
+    fn exit_status_output_and_results_are_reported() {
+        let done = run(&step(
+            &[
+                "sh",
+                "-c",
+                "echo hello; echo 'result: {\"a\":1}' >&2; exit 3",
+            ],
+            10,
+        ));
+        assert_eq!((done.outcome, done.code), (Outcome::Exited, 3));
+        assert!(done.output.tail.contains("hello\n"));
+        assert_eq!(done.output.results, [serde_json::json!({"a": 1})]);
+    }
+
+    #[test]
+    fn a_step_that_hangs_is_killed_with_its_children() {
+        let start = Instant::now();
+        let done = run(&step(&["sh", "-c", "sleep 60 & sleep 60"], 1));
+        assert_eq!(done.outcome, Outcome::Timeout);
+        assert!(start.elapsed() < Duration::from_secs(10));
+    }
+
+    #[test]
+    fn signals_and_missing_programs_are_told_apart() {
+        let done = run(&step(&["sh", "-c", "kill -9 $$"], 10));
+        assert_eq!((done.outcome, done.code), (Outcome::Signalled, 9));
+        assert_eq!(
+            run(&step(&["/no/such/program"], 10)).outcome,
+            Outcome::NotFound
+        );
+    }
+
+    #[test]
+    fn the_tail_is_the_end_of_the_output() {
+        let mut output = Output::default();
+        for number in 0..10_000 {
+            output.add(&format!("line {number} ä"));
+        }
+        assert!(output.tail.ends_with("line 9999 ä\n"));
+        assert!(output.tail.len() <= 2 * TAIL);
+    }
+}

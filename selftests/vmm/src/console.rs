@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guest's UART, an 8250 whose output goes to stdout.
+
+use std::io::{self, Stdout, Write};
+use std::sync::{Mutex, MutexGuard};
+
+use anyhow::{anyhow, Context, Result};
+use kvm_ioctls::VmFd;
+use vm_superio::serial::NoEvents;
+use vm_superio::{Serial, Trigger};
+use vmm_sys_util::eventfd::{EventFd, EFD_NONBLOCK};
+
+use crate::layout::{UART, UART_SPI};
+
+/// The UART's interrupt, an irqfd.
+struct Interrupt(EventFd);
+
+impl Trigger for Interrupt {
+    type E = io::Error;
+
+    fn trigger(&self) -> io::Result<()> {
+        self.0.write(1)
+    }
+}
+
+/// Stdout, with a system call for each line rather than for each byte, which
+/// is what the UART's flush would make of it.
+struct Lines(Stdout);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The device, shared by all vCPUs.
+pub struct Console(Mutex<Serial<Interrupt, NoEvents, Lines>>);
+
+impl Console {
+    /// Creates the UART and connects its interrupt, which the device tree
+    /// describes as an edge: an irqfd raises and lowers the line at once.
+    pub fn new(vm: &VmFd) -> Result<Self> {
+        let interrupt = EventFd::new(EFD_NONBLOCK).context("cannot create the UART's eventfd")?;
+        vm.register_irqfd(&interrupt, UART_SPI)
+            .context("cannot connect the UART's interrupt (KVM_IRQFD)")?;
+        Ok(Self(Mutex::new(Serial::new(
+            Interrupt(interrupt),
+            Lines(io::stdout()),
+        ))))
+    }
+
+    /// The guest reads from a device register.
+    pub fn read(&self, address: u64, data: &mut [u8]) -> Result<()> {
+        let offset = register(address, data)?;
+        data[0] = self.serial()?.read(offset);
+        Ok(())
+    }
+
+    /// The guest writes to a device register.
+    pub fn write(&self, address: u64, data: &[u8]) -> Result<()> {
+        let offset = register(address, data)?;
+        self.serial()?
+            .write(offset, data[0])
+            .map_err(|error| anyhow!("cannot write the guest's console: {error}"))
+    }
+
+    fn serial(&self) -> Result<MutexGuard<'_, Serial<Interrupt, NoEvents, Lines>>> {
+        self.0
+            .lock()
+            .map_err(|_| anyhow!("a vCPU thread panicked inside the UART"))
+    }
+}
+
+/// Number of registers of an 8250.
+const REGISTERS: u64 = 8;
+
+/// The UART register at `address`. Its registers are bytes, one after the
+/// other; anything else is a mistake of the guest or of the device tree.
+fn register(address: u64, data: &[u8]) -> Result<u8> {
+    address
+        .checked_sub(UART)
+        .filter(|offset| *offset < REGISTERS && data.len() == 1)
+        .map(|offset| offset as u8)
+        .with_context(|| {
+            format!(
+                "the guest accessed {} bytes at {address:#x}, where there is no device",
+                data.len()
+            )
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_single_bytes_of_the_uart_are_registers() {
+        assert_eq!(register(UART, &[0]).unwrap(), 0);
+        assert_eq!(register(UART + 7, &[0]).unwrap(), 7);
+        assert!(register(UART + 8, &[0]).is_err());
+        assert!(register(UART - 1, &[0]).is_err());
+        assert!(register(UART, &[0; 4]).is_err());
+        assert!(register(0, &[0]).is_err());
+    }
+}
