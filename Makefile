@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: GPL-2.0
+# Everything is done by scripts/xtask, with the tools of scripts/enter.
+
+# The host that `make run` boots.
+MODE ?= vhe
+CPU ?= max
+
+# Where the kernel source is, where downloads come from, where things are kept.
+export KDIR LINUX_TARBALL MIRROR KVM_RUST_CACHE TOOLS
+
+.PHONY: help run test test-quick test-full clean-cache
+
+help:
+	@echo 'make run         boot a Rust KVM host, run guests on it, show what happened'
+	@echo '                 MODE=vhe|nvhe|hvhe|protected|nested'
+	@echo '                 CPU=max|neoverse-n1|neoverse-v1|neoverse-n2|cortex-a57'
+	@echo 'make test        everything that must pass'
+	@echo 'make test-quick  formatting, lints, host-side tests and one boot'
+	@echo 'make test-full   also what takes minutes under emulation'
+	@echo 'make clean-cache remove what was built and downloaded'
+	@echo
+	@echo 'KDIR=tree or LINUX_TARBALL=file selects the kernel source (Linux 7.3.y),'
+	@echo 'KVM_RUST_CACHE=folder where everything is kept, MIRROR=url the Debian mirror.'
+
+run:
+	@scripts/xtask run --mode '$(MODE)' --cpu '$(CPU)'
+
+test:
+	@scripts/xtask test
+
+test-quick:
+	@scripts/xtask test --quick
+
+test-full:
+	@scripts/xtask test --full
+
+clean-cache:
+	@scripts/clean-cache

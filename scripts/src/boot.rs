@@ -1,0 +1,443 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Boots a host in QEMU, follows its report, and says what went wrong.
+
+use crate::context::Context;
+use crate::host::{Cpu, Mode};
+use crate::image::Disk;
+use crate::plan::{End, Event, Plan};
+use crate::process::{self, Running};
+use crate::progress::Step;
+use crate::{console, digest, disk, files, image};
+use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Memory of a host.
+const MEMORY_MIB: u64 = 2048;
+/// CPUs of a host.
+const CPUS: u32 = 2;
+/// How long a host may be quiet where nothing is running on it.
+const QUIET: Duration = Duration::from_secs(60);
+/// A killed step has this long to be reported, on top of its own time.
+const GRACE: Duration = Duration::from_secs(45);
+/// Set in /proc/sys/kernel/tainted by KUnit, and nothing bad.
+const TAINT_TEST: u64 = 1 << 18;
+/// Set when a protected VM is made, which 7.3 calls experimental.
+const TAINT_USER: u64 = 1 << 6;
+
+/// A host to boot.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Name in messages and of its logs.
+    pub name: String,
+    /// The kernel.
+    pub kernel: PathBuf,
+    /// The disk image.
+    pub disk: Disk,
+    /// How KVM runs.
+    pub mode: Mode,
+    /// On which CPU.
+    pub cpu: Cpu,
+    /// Further kernel parameters.
+    pub parameters: String,
+    /// How long it may take until it is up. KUnit tests run before that.
+    pub boot_limit: Duration,
+    /// What it is to do.
+    pub plan: Plan,
+}
+
+/// What a host did.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Steps that ended.
+    pub ends: Vec<End>,
+    /// What is wrong with the host as a whole: it hangs, dies, or came up in
+    /// another mode.
+    pub problems: Vec<String>,
+    /// What its kernel complained about.
+    pub warnings: Vec<String>,
+    /// Time from the start of the kernel to userspace, on the host's clock.
+    pub boot_ms: u64,
+    /// The console log.
+    pub console: String,
+    /// Where the console log is.
+    pub log: PathBuf,
+    /// How long all of it took.
+    pub elapsed: Duration,
+    /// True where this was seen by an earlier run.
+    #[serde(default)]
+    pub earlier: bool,
+}
+
+/// Everything that decides what `host` does, as a digest.
+pub fn identity(host: &Host, programs: &image::Programs) -> Result<String> {
+    let nowhere = Path::new("-");
+    let mut command = qemu(host, nowhere, nowhere, nowhere);
+    // Not the path of the kernel and the image, but what is in them.
+    command.args([&digest::of_file(&host.kernel)?, &host.disk.signature]);
+    let arguments: Vec<_> = command
+        .get_args()
+        .filter(|a| *a != host.kernel.as_os_str())
+        .map(|a| {
+            a.to_string_lossy()
+                .replace(&host.disk.path.display().to_string(), "-")
+        })
+        .collect();
+    let version = process::output(Command::new(command.get_program()).arg("--version"))?;
+    let initramfs = digest::of_bytes(&image::host_initramfs(programs, &host.plan)?);
+    Ok(digest::of_bytes(
+        format!("{arguments:?} {version} {initramfs}").as_bytes(),
+    ))
+}
+
+fn qemu(host: &Host, initramfs: &Path, report: &Path, log: &Path) -> Command {
+    let mte = if host.cpu.mte() { ",mte=on" } else { "" };
+    let mut command = Command::new("qemu-system-aarch64");
+    command
+        .arg("-M")
+        .arg(format!("virt,virtualization=on,gic-version=3{mte}"))
+        .args(["-accel", "tcg,thread=multi,tb-size=512"])
+        .args([
+            "-cpu",
+            host.cpu.qemu(),
+            "-smp",
+            &CPUS.to_string(),
+            "-m",
+            &MEMORY_MIB.to_string(),
+        ])
+        .args([
+            "-nodefaults",
+            "-nic",
+            "none",
+            "-display",
+            "none",
+            "-no-reboot",
+        ])
+        .arg("-serial")
+        .arg(format!("file:{}", log.display()))
+        .arg("-kernel")
+        .arg(&host.kernel)
+        .arg("-initrd")
+        .arg(initramfs)
+        .arg("-append")
+        .arg(format!(
+            "console=ttyAMA0 panic=-1 {} {}",
+            host.mode.parameters(),
+            host.parameters
+        ))
+        .args(["-global", "virtio-mmio.force-legacy=false"])
+        .arg("-drive")
+        .arg(format!(
+            "if=none,id=disk,format=raw,readonly=on,file={}",
+            host.disk.path.display()
+        ))
+        .args(["-device", "virtio-blk-device,drive=disk"])
+        .arg("-chardev")
+        .arg(format!("file,id=report,path={}", report.display()))
+        .args([
+            "-device",
+            "virtio-serial-device",
+            "-device",
+            "virtserialport,chardev=report,name=report",
+        ]);
+    command
+}
+
+/// A file that another process appends to, read line by line.
+struct Follow {
+    path: PathBuf,
+    at: u64,
+    partial: Vec<u8>,
+}
+
+impl Follow {
+    fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            at: 0,
+            partial: Vec::new(),
+        }
+    }
+
+    /// The lines that were completed since the last call.
+    fn lines(&mut self) -> Vec<String> {
+        let mut fresh = Vec::new();
+        let mut read = || -> std::io::Result<()> {
+            let mut file = File::open(&self.path)?;
+            file.seek(SeekFrom::Start(self.at))?;
+            file.read_to_end(&mut fresh)?;
+            Ok(())
+        };
+        if read().is_err() {
+            // Not there yet.
+            return Vec::new();
+        }
+        self.at += fresh.len() as u64;
+        self.partial.extend(fresh);
+        let Some(end) = self.partial.iter().rposition(|&b| b == b'\n') else {
+            return Vec::new();
+        };
+        let rest = self.partial.split_off(end + 1);
+        let whole = std::mem::replace(&mut self.partial, rest);
+        String::from_utf8_lossy(&whole)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// What is known of a host from its report so far.
+#[derive(Debug)]
+struct Progress {
+    ends: Vec<End>,
+    boot_ms: Option<u64>,
+    tainted: Option<u64>,
+    current: Option<String>,
+    problems: Vec<String>,
+    deadline: Instant,
+}
+
+impl Progress {
+    fn new(host: &Host) -> Self {
+        Self {
+            ends: Vec::new(),
+            boot_ms: None,
+            tainted: None,
+            current: None,
+            problems: Vec::new(),
+            deadline: Instant::now() + host.boot_limit,
+        }
+    }
+
+    fn take(&mut self, host: &Host, line: &str) {
+        let event = match serde_json::from_str(line) {
+            Ok(event) => event,
+            Err(e) => {
+                self.problems
+                    .push(format!("unreadable report ({e}): {line}"));
+                return;
+            }
+        };
+        self.deadline = Instant::now() + QUIET;
+        match event {
+            Event::Up { uptime_ms, .. } => self.boot_ms = Some(uptime_ms),
+            Event::Start { name } => {
+                let limit = host
+                    .plan
+                    .steps
+                    .iter()
+                    .find(|s| s.name == name)
+                    .map_or(0, |s| s.timeout_s);
+                self.deadline = Instant::now() + Duration::from_secs(limit) + GRACE;
+                self.current = Some(name);
+            }
+            Event::End(end) => {
+                self.current = None;
+                self.ends.push(end);
+            }
+            Event::Done { tainted } => self.tainted = Some(tainted),
+        }
+    }
+
+    /// Where the host is, in words.
+    fn place(&self) -> String {
+        match (&self.current, self.boot_ms, self.tainted) {
+            (Some(name), _, _) => format!("in {name}"),
+            (None, None, _) => "before its userspace was up".to_owned(),
+            (None, _, Some(_)) => "while it shut down".to_owned(),
+            (None, Some(_), None) => "between two steps".to_owned(),
+        }
+    }
+}
+
+/// Boots `host` and sees it through. Errors are those of this machine; what
+/// goes wrong on the host is in the outcome.
+pub fn boot(
+    ctx: &Context,
+    host: &Host,
+    programs: &image::Programs,
+    step: &Step,
+) -> Result<Outcome> {
+    let start = Instant::now();
+    host.cpu.check(host.mode)?;
+    disk::need(&ctx.cache, 64, "the log of a host")?;
+    let log = ctx.log(&format!("host-{}", host.name));
+    let report = log.with_extension("report");
+    let initramfs = log.with_extension("cpio");
+    files::write_atomic(&initramfs, &image::host_initramfs(programs, &host.plan)?)?;
+    let qemu_log = log.with_extension("qemu");
+    let stderr =
+        File::create(&qemu_log).with_context(|| format!("cannot write {}", qemu_log.display()))?;
+    let mut command = qemu(host, &initramfs, &report, &log);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(stderr);
+    let mut running = Running::start(&mut command)?;
+
+    let mut follow = Follow::new(report);
+    let mut progress = Progress::new(host);
+    let total = host.plan.steps.len();
+    let status = loop {
+        // Whether it ended is asked first, so that the last lines are read.
+        let status = running.poll()?;
+        for line in follow.lines() {
+            progress.take(host, &line);
+        }
+        let at = progress.current.as_deref().unwrap_or("-");
+        step.at(&format!("{}/{total} {at}", progress.ends.len()));
+        if status.is_some() {
+            break status;
+        }
+        if Instant::now() > progress.deadline {
+            progress
+                .problems
+                .push(format!("the host hangs {}", progress.place()));
+            running.kill();
+            break None;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    files::remove_all(&initramfs)?;
+    if let Some(status) = status {
+        if !status.success() {
+            let said = process::tail(&qemu_log, 3);
+            let what = process::describe(status);
+            progress.problems.push(format!(
+                "QEMU ended with {what} {}: {}",
+                progress.place(),
+                said.trim()
+            ));
+        } else if progress.tainted.is_none() {
+            progress
+                .problems
+                .push(format!("the host stopped {}", progress.place()));
+        }
+    }
+    let text = fs::read(&log)
+        .map(|b| String::from_utf8_lossy(&b).into_owned())
+        .unwrap_or_default();
+    Ok(judge(host, progress, text, log, start.elapsed()))
+}
+
+fn judge(
+    host: &Host,
+    progress: Progress,
+    console: String,
+    log: PathBuf,
+    elapsed: Duration,
+) -> Outcome {
+    let mut problems = progress.problems;
+    if let Err(e) = host.mode.verify(&console) {
+        problems.push(format!("{e:#}"));
+    }
+    let mut warnings = console::warnings(&console);
+    if let Some(tainted) = progress.tainted {
+        let expected = match host.mode {
+            Mode::Protected => TAINT_TEST | TAINT_USER,
+            _ => TAINT_TEST,
+        };
+        if tainted & !expected != 0 {
+            warnings.push(format!("the kernel is tainted: {tainted:#x}"));
+        }
+    }
+    Outcome {
+        ends: progress.ends,
+        problems,
+        warnings,
+        boot_ms: progress.boot_ms.unwrap_or_default(),
+        console,
+        log,
+        elapsed,
+        earlier: false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn host() -> Host {
+        Host {
+            name: "t".into(),
+            kernel: "k".into(),
+            disk: Disk {
+                path: "d".into(),
+                signature: String::new(),
+            },
+            mode: Mode::Vhe,
+            cpu: Cpu::Max,
+            parameters: String::new(),
+            boot_limit: Duration::from_secs(60),
+            plan: Plan {
+                steps: vec![crate::plan::Step::new("a", &["/a"], 500)],
+            },
+        }
+    }
+
+    #[test]
+    fn lines_arrive_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report");
+        let mut follow = Follow::new(path.clone());
+        assert!(follow.lines().is_empty());
+        let mut file = File::create(&path).unwrap();
+        file.write_all(b"one\ntw").unwrap();
+        assert_eq!(follow.lines(), ["one"]);
+        assert!(follow.lines().is_empty());
+        file.write_all(b"o\nthree\n").unwrap();
+        assert_eq!(follow.lines(), ["two", "three"]);
+    }
+
+    #[test]
+    fn a_running_step_has_its_own_time() {
+        let mut progress = Progress::new(&host());
+        assert_eq!(progress.place(), "before its userspace was up");
+        progress.take(&host(), r#"{"event":"up","uptime_ms":1500}"#);
+        progress.take(&host(), r#"{"event":"start","name":"a"}"#);
+        assert_eq!(progress.place(), "in a");
+        assert!(progress.deadline > Instant::now() + Duration::from_secs(500));
+        progress.take(&host(), "garbage");
+        assert_eq!(progress.problems.len(), 1);
+    }
+
+    #[test]
+    fn wrong_mode_warnings_and_taint_are_problems() {
+        let mut progress = Progress::new(&host());
+        progress.take(&host(), r#"{"event":"done","tainted":512}"#);
+        let console = "[    0.100000] kvm [1]: Hyp nVHE mode initialized successfully\n\
+                       [    0.200000] WARNING: CPU: 0 PID: 1\n";
+        let outcome = judge(
+            &host(),
+            progress,
+            console.into(),
+            PathBuf::new(),
+            Duration::ZERO,
+        );
+        assert_eq!(
+            outcome.problems,
+            ["KVM came up in Hyp nVHE mode, vhe was asked for"]
+        );
+        assert_eq!(outcome.warnings.len(), 2, "{:?}", outcome.warnings);
+        let mut progress = Progress::new(&host());
+        progress.take(
+            &host(),
+            &format!(r#"{{"event":"done","tainted":{TAINT_TEST}}}"#),
+        );
+        let console = "[    0.100000] kvm [1]: VHE mode initialized successfully\n";
+        let outcome = judge(
+            &host(),
+            progress,
+            console.into(),
+            PathBuf::new(),
+            Duration::ZERO,
+        );
+        assert!(outcome.problems.is_empty(), "{:?}", outcome.problems);
+        assert!(outcome.warnings.is_empty(), "{:?}", outcome.warnings);
+    }
+}

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Where things are, and what every command needs.
+
+use crate::digest;
+use crate::error::hinted;
+use crate::progress::Ui;
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Paths and progress of this run. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The checkout of this project.
+    pub checkout: PathBuf,
+    /// Everything that is not in the checkout.
+    pub cache: PathBuf,
+    /// Logs of this run.
+    pub logs: Arc<PathBuf>,
+    /// Where progress goes.
+    pub ui: Ui,
+    /// Take what was built last, whatever changed since.
+    pub no_build: bool,
+}
+
+impl Context {
+    /// A folder for cargo, of this checkout alone: cargo tells by the time of a
+    /// file whether it changed, which says nothing about that of another.
+    pub fn target(&self, name: &str) -> PathBuf {
+        let checkout = digest::of_bytes(self.checkout.as_os_str().as_encoded_bytes());
+        self.cache
+            .join("target")
+            .join(digest::short(&checkout))
+            .join(name)
+    }
+
+    /// Takes the cache folder from the environment and the checkout from where
+    /// this program was built.
+    pub fn new(command: &str, no_build: bool) -> Result<Self> {
+        let cache = std::env::var_os("KVM_RUST_CACHE")
+            .map(PathBuf::from)
+            .ok_or_else(|| {
+                hinted(
+                    "KVM_RUST_CACHE is not set",
+                    "start this program through scripts/xtask",
+                )
+            })?;
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .parent()
+            .context("the crate has no parent folder")?
+            .to_owned();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        let logs = cache.join("log").join(format!(
+            "{}-{command}-{}",
+            stamp(now.as_secs()),
+            std::process::id()
+        ));
+        fs::create_dir_all(&cache)
+            .with_context(|| format!("cannot make the cache folder {}", cache.display()))?;
+        Ok(Self {
+            checkout,
+            cache,
+            logs: Arc::new(logs),
+            ui: Ui::new(),
+            no_build,
+        })
+    }
+
+    /// The log file `name` of this run.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.logs
+            .join(format!("{}.log", name.replace(['/', ' '], "-")))
+    }
+
+    /// `scripts/` of the checkout.
+    pub fn scripts(&self) -> PathBuf {
+        self.checkout.join("scripts")
+    }
+}
+
+/// Number of CPUs of this machine.
+pub fn cpus() -> usize {
+    std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// Seconds since 1970 as YYYYMMDD-HHMMSS, so that log folders sort by age.
+fn stamp(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86400, seconds % 86400);
+    // Civil date from days since 1970-01-01; years begin in March here, which
+    // puts the leap day at the end.
+    let z = days + 719_468;
+    let era = z / 146_097;
+    let day_of_era = z % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_index = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!(
+        "{year:04}{month:02}{day:02}-{:02}{:02}{:02}",
+        rest / 3600,
+        rest / 60 % 60,
+        rest % 60
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stamp;
+
+    #[test]
+    fn stamps_are_dates() {
+        assert_eq!(stamp(0), "19700101-000000");
+        assert_eq!(stamp(951_782_400), "20000229-000000");
+        assert_eq!(stamp(1_767_225_599), "20251231-235959");
+    }
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Files that are whole or not there.
+
+use anyhow::{Context, Result};
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// `path` with `.suffix` after its name.
+pub fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".");
+    name.push(suffix);
+    path.with_file_name(name)
+}
+
+/// Writes `bytes` to `path` so that a reader, or a run after a crash, sees the
+/// old content or the new one.
+pub fn write_atomic(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    let partial = beside(path, &format!("{}.partial", std::process::id()));
+    let write = || -> std::io::Result<()> {
+        let mut file = File::create(&partial)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&partial, path)
+    };
+    write().with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes `bytes` to `path` unless that is its content already, so that an
+/// unchanged file keeps its time. True if it wrote.
+pub fn write_if_changed(path: &Path, bytes: &[u8]) -> Result<bool> {
+    if fs::read(path).is_ok_and(|old| old == bytes) {
+        return Ok(false);
+    }
+    write_atomic(path, bytes)?;
+    Ok(true)
+}
+
+/// Removes `path` and what is in it, if it is there.
+pub fn remove_all(path: &Path) -> Result<()> {
+    let result = match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
+        Ok(_) => fs::remove_file(path),
+        Err(_) => return Ok(()),
+    };
+    result.with_context(|| format!("cannot remove {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unchanged_content_keeps_its_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("a/b");
+        assert!(write_if_changed(&file, b"1").unwrap());
+        let before = fs::metadata(&file).unwrap().modified().unwrap();
+        assert!(!write_if_changed(&file, b"1").unwrap());
+        assert_eq!(fs::metadata(&file).unwrap().modified().unwrap(), before);
+        assert!(write_if_changed(&file, b"2").unwrap());
+        assert_eq!(fs::read(&file).unwrap(), b"2");
+        assert_eq!(
+            fs::read_dir(dir.path().join("a")).unwrap().count(),
+            1,
+            "nothing stays beside"
+        );
+    }
+}

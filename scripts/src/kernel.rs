@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Kernel builds: variants of one tree, each in a build folder of its own.
+
+use crate::context::{self, Context};
+use crate::error::hinted;
+use crate::lock::Lock;
+use crate::progress::Step;
+use crate::tree::{self, Tree};
+use crate::{digest, disk, files, kconfig, process, source};
+use anyhow::{Context as _, Result};
+use clap::ValueEnum;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Space that one build folder takes.
+const DISK_MIB: u64 = 2500;
+
+/// What is built from the tree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+pub enum Variant {
+    /// KVM's FP code in Rust.
+    Rust,
+    /// KVM's FP code in C, as Linux has it.
+    C,
+    /// Rust, with KASAN, UBSAN, lockdep and debug assertions.
+    Sanitizer,
+    /// Rust, with the faults compiled in that the tests must find.
+    Faults,
+}
+
+impl Variant {
+    /// Its name in paths and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::C => "c",
+            Self::Sanitizer => "sanitizer",
+            Self::Faults => "faults",
+        }
+    }
+
+    /// Fragments in scripts/config/ and lines on top of allnoconfig.
+    fn fragments(self) -> (&'static [&'static str], &'static str) {
+        match self {
+            Self::Rust => (&["host.config"], "CONFIG_KVM_ARM64_RUST=y\n"),
+            Self::C => (&["host.config"], "CONFIG_KVM_ARM64_RUST=n\n"),
+            Self::Sanitizer => (
+                &["host.config", "sanitizer.config"],
+                "CONFIG_KVM_ARM64_RUST=y\n",
+            ),
+            Self::Faults => (
+                &["host.config"],
+                "CONFIG_KVM_ARM64_RUST=y\nCONFIG_KVM_ARM64_RUST_FAULTS=y\n",
+            ),
+        }
+    }
+}
+
+/// A kernel that was built.
+#[derive(Debug, Clone)]
+pub struct Kernel {
+    /// Its variant.
+    pub variant: Variant,
+    /// The file Image.
+    pub image: PathBuf,
+}
+
+impl Kernel {
+    /// Digest of the Image: what is built twice from the same is the same.
+    pub fn digest(&self) -> Result<String> {
+        digest::of_file(&self.image)
+    }
+}
+
+/// `make` for arm64 with LLVM, the same for every use of the tree.
+pub fn make(ctx: &Context, tree: &Path, out: &Path) -> Command {
+    let mut command = Command::new("make");
+    command
+        .arg("-C")
+        .arg(tree)
+        // With clippy, so that its warnings are errors of the build, too.
+        .args(["LLVM=1", "ARCH=arm64", "CLIPPY=1"])
+        .arg(format!("O={}", out.display()))
+        .arg(format!("-j{}", context::cpus() + 1));
+    if program_exists("ccache") {
+        command.arg("CC=ccache clang");
+    }
+    environment(ctx, &mut command);
+    command
+}
+
+/// Makes builds repeatable, and the compiler cache ours.
+pub fn environment(ctx: &Context, command: &mut Command) {
+    command
+        .env("CCACHE_DIR", ctx.cache.join("ccache"))
+        // Build folders differ only in their name, which no object holds.
+        .env("CCACHE_NOHASHDIR", "1")
+        .env("CCACHE_MAXSIZE", "10G")
+        .env("KBUILD_BUILD_TIMESTAMP", "@0")
+        .env("KBUILD_BUILD_USER", "kvm")
+        .env("KBUILD_BUILD_HOST", "rust")
+        .env("KBUILD_BUILD_VERSION", "1")
+        .env_remove("MAKEFLAGS")
+        .env_remove("MFLAGS")
+        .env_remove("MAKELEVEL");
+}
+
+fn program_exists(name: &str) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|dir| dir.join(name).is_file()))
+}
+
+/// What compilers there are: another one means another build.
+fn toolchain() -> String {
+    ["rustc", "clang", "ld.lld", "bindgen"]
+        .iter()
+        .map(|tool| process::output(Command::new(tool).arg("--version")).unwrap_or_default())
+        .collect()
+}
+
+/// How many steps building `variant` takes at first sight.
+pub fn steps_to_come(ctx: &Context, variant: Variant) -> usize {
+    let out = ctx.cache.join("build").join(variant.name());
+    usize::from(!ctx.no_build && !files::beside(&out, "stamp").exists())
+}
+
+/// Builds `variant`; does nothing where it stands already.
+pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
+    let out = ctx.cache.join("build").join(variant.name());
+    let image = out.join("arch/arm64/boot/Image");
+    if ctx.no_build {
+        if !image.exists() {
+            return Err(hinted(
+                format!("the kernel {} has not been built", variant.name()),
+                "leave out --no-build",
+            ));
+        }
+        return Ok(Kernel { variant, image });
+    }
+    let source = source::find(ctx)?;
+    let tree = tree::prepare(ctx, &source)?;
+    let _lock = Lock::take(
+        &ctx.ui,
+        &files::beside(&out, "lock"),
+        &format!("the kernel {}", variant.name()),
+    )?;
+    let fragment = fragment(ctx, variant)?;
+    let signature =
+        digest::of_bytes(format!("{}\n{fragment}\n{}", tree.signature, toolchain()).as_bytes());
+    let kernel = Kernel { variant, image };
+    let stamp = files::beside(&out, "stamp");
+    if fs::read_to_string(&stamp).is_ok_and(|s| s == signature) && kernel.image.exists() {
+        return Ok(kernel);
+    }
+    files::remove_all(&stamp)?;
+    let step = ctx.ui.step(&format!("kernel {}", variant.name()));
+    let log = ctx.log(&format!("kernel-{}", variant.name()));
+    if !out.exists() {
+        disk::need(
+            &ctx.cache,
+            DISK_MIB,
+            &format!("the kernel {}", variant.name()),
+        )?;
+        seed(ctx, &out, variant, &log, &step)?;
+    }
+    configure(ctx, &tree, &out, &fragment, &log, &step)?;
+    process::run(make(ctx, &tree.path, &out).arg("Image"), &log, &step)
+        .with_context(|| format!("the kernel {} does not build", variant.name()))?;
+    files::write_atomic(&stamp, signature.as_bytes())?;
+    step.end("built");
+    Ok(kernel)
+}
+
+/// Writes rust-project.json for rust-analyzer and returns where it is.
+pub fn rust_analyzer(ctx: &Context) -> Result<PathBuf> {
+    build(ctx, Variant::Rust)?;
+    let tree = tree::prepare(ctx, &source::find(ctx)?)?;
+    let out = ctx.cache.join("build").join(Variant::Rust.name());
+    let step = ctx.ui.step("rust-project.json");
+    let log = ctx.log("rust-analyzer");
+    process::run(
+        make(ctx, &tree.path, &out).arg("rust-analyzer"),
+        &log,
+        &step,
+    )?;
+    step.end("written");
+    Ok(out.join("rust-project.json"))
+}
+
+fn fragment(ctx: &Context, variant: Variant) -> Result<String> {
+    let (names, lines) = variant.fragments();
+    let mut text = String::new();
+    for name in names {
+        let path = ctx.scripts().join("config").join(name);
+        text.push_str(
+            &fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?,
+        );
+    }
+    text.push_str(lines);
+    Ok(text)
+}
+
+/// Starts a build folder as a copy of one that has been built: only what
+/// depends on the options that differ is then compiled again.
+fn seed(ctx: &Context, out: &Path, variant: Variant, log: &Path, step: &Step) -> Result<()> {
+    // The sanitizers change the flags of every file, so nothing would be kept.
+    if variant == Variant::Sanitizer {
+        return Ok(());
+    }
+    for other in [Variant::Rust, Variant::C, Variant::Faults] {
+        let from = ctx.cache.join("build").join(other.name());
+        if other == variant || !files::beside(&from, "stamp").exists() {
+            continue;
+        }
+        let _lock = Lock::take(
+            &ctx.ui,
+            &files::beside(&from, "lock"),
+            &format!("the kernel {}", other.name()),
+        )?;
+        step.at(&format!("starting from the kernel {}", other.name()));
+        let partial = files::beside(out, "partial");
+        files::remove_all(&partial)?;
+        let mut command = Command::new("cp");
+        command
+            .args(["-a", "--reflink=auto"])
+            .arg(&from)
+            .arg(&partial);
+        process::run(&mut command, log, step)?;
+        return fs::rename(&partial, out).with_context(|| format!("cannot name {}", out.display()));
+    }
+    Ok(())
+}
+
+fn configure(
+    ctx: &Context,
+    tree: &Tree,
+    out: &Path,
+    fragment: &str,
+    log: &Path,
+    step: &Step,
+) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let file = out.join("fragment.config");
+    files::write_if_changed(&file, fragment.as_bytes())?;
+    let mut command = make(ctx, &tree.path, out);
+    command
+        .arg(format!("KCONFIG_ALLCONFIG={}", file.display()))
+        .arg("allnoconfig");
+    process::run(&mut command, log, step).context("the kernel cannot be configured")?;
+    let path = out.join(".config");
+    let config =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let lost = kconfig::lost(fragment, &config);
+    if lost.is_empty() {
+        return Ok(());
+    }
+    let rust_is_lost = lost.iter().any(|l| l == "CONFIG_RUST=y");
+    Err(hinted(
+        format!(
+            "the kernel configuration lost {}: {}",
+            plural(lost.len()),
+            lost.join(", ")
+        ),
+        if rust_is_lost {
+            "the Rust tools do not suffice for this kernel: TOOLS=root takes the project's own"
+        } else {
+            "an option that they depend on is missing in scripts/config/, or this tree does not have them"
+        },
+    ))
+}
+
+fn plural(count: usize) -> String {
+    match count {
+        1 => "an option".to_owned(),
+        n => format!("{n} options"),
+    }
+}

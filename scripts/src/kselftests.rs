@@ -1,0 +1,164 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernel's KVM selftests: which ones run when.
+
+use crate::host::Mode;
+use crate::image::Programs;
+use crate::plan::Step;
+use anyhow::Result;
+
+/// Programs that run only under `make test-full`, and why.
+pub const FULL_ONLY: &[(&str, &str)] = &[
+    (
+        "kvm/access_tracking_perf_test",
+        "measures, and takes minutes under emulation",
+    ),
+    (
+        "kvm/arch_timer",
+        "waits for real time, minutes under emulation",
+    ),
+    (
+        "kvm/arm64/arch_timer_edge_cases",
+        "waits for real time, minutes under emulation",
+    ),
+    ("kvm/arm64/page_fault_test", "takes minutes under emulation"),
+    (
+        "kvm/arm64/vgic_lpi_stress",
+        "stress test of the vgic, minutes under emulation",
+    ),
+    ("kvm/demand_paging_test", "takes minutes under emulation"),
+    (
+        "kvm/dirty_log_perf_test",
+        "measures, and takes minutes under emulation",
+    ),
+    ("kvm/dirty_log_test", "takes minutes under emulation"),
+    (
+        "kvm/irqfd_test",
+        "binds 10,000 eventfds, a minute under emulation",
+    ),
+    ("kvm/kvm_page_table_test", "takes minutes under emulation"),
+    (
+        "kvm/memslot_modification_stress_test",
+        "stress test of memory slots, minutes under emulation",
+    ),
+    (
+        "kvm/memslot_perf_test",
+        "measures, and takes minutes under emulation",
+    ),
+    (
+        "kvm/mmu_stress_test",
+        "stress test of the MMU, minutes under emulation",
+    ),
+    (
+        "kvm/rseq_test",
+        "moves a vCPU from CPU to CPU a hundred thousand times",
+    ),
+    (
+        "kvm/set_memory_region_test",
+        "makes as many memory slots as there can be, half a minute under emulation",
+    ),
+    (
+        "kvm/steal_time",
+        "asks for the CPUs of a thread that may have ended by then, and fails if it has",
+    ),
+];
+
+/// Programs that take minutes in one mode only, and why.
+pub const FULL_ONLY_IN: &[(Mode, &str, &str)] = &[
+    (
+        Mode::Nested,
+        "kvm/arm64/debug-exceptions",
+        "runs at virtual EL2 and traps there at each step, minutes under emulation",
+    ),
+    (
+        Mode::Nested,
+        "kvm/arm64/vpmu_counter_access",
+        "runs at virtual EL2, where each access traps, minutes under emulation",
+    ),
+];
+
+/// Programs that cannot pass on an emulated host, and why. They run all the
+/// same: what C does, Rust must do.
+const CANNOT_PASS: &[(&str, &str)] = &[
+    (
+        "kvm/arm64/aarch32_id_regs",
+        "in nested mode it finds AArch32 ID registers that it expects to be 0",
+    ),
+    (
+        "kvm/arm64/sea_to_user",
+        "needs huge pages of 1 GiB and firmware that injects memory errors",
+    ),
+    (
+        "kvm/arm64/vgic_init",
+        "asks for more address space than pKVM gives a guest",
+    ),
+];
+
+/// True for a program that is known to fail with C.
+pub fn cannot_pass(program: &str) -> bool {
+    CANNOT_PASS.iter().any(|(name, _)| *name == program)
+}
+
+/// Programs that take arguments for less of the same, except under
+/// `make test-full`.
+const SHORTER: &[(&str, &[&str])] = &[("kvm/arm64/debug-exceptions", &["-i", "500"])];
+
+/// Behaviours (B1 to B35) that a program guards.
+const GUARDS: &[(&str, &str)] = &[
+    ("kvm/arm64/aarch32_id_regs", "b24"),
+    ("kvm/arm64/hidden_features", "b12"),
+    ("kvm/arm64/host_sve", "b15_b17"),
+    ("kvm/get-reg-list", "b31_b34"),
+    ("kvm/arm64/set_id_regs", "b12_b27"),
+];
+
+/// Time of a program before it is killed.
+const LIMIT_S: u64 = 120;
+const FULL_LIMIT_S: u64 = 1800;
+
+/// Name of a program's test, with the behaviours it guards.
+pub fn test_name(program: &str) -> String {
+    match GUARDS.iter().find(|(name, _)| *name == program) {
+        Some((_, guards)) => format!("{guards}:{program}"),
+        None => program.to_owned(),
+    }
+}
+
+/// A step for each program that runs in `mode` at this level; all of them if
+/// `full`.
+pub fn steps(programs: &Programs, mode: Mode, full: bool) -> Result<Vec<Step>> {
+    let mut steps = Vec::new();
+    for name in programs.kvm_selftests()? {
+        let slow = FULL_ONLY.iter().any(|(n, _)| *n == name)
+            || FULL_ONLY_IN
+                .iter()
+                .any(|(m, n, _)| *m == mode && *n == name);
+        if slow && !full {
+            continue;
+        }
+        let path = format!("/kvm-rust/kselftest/{name}");
+        let mut argv = vec![path.as_str()];
+        if let Some((_, shorter)) = SHORTER.iter().find(|(n, _)| *n == name && !full) {
+            argv.extend(*shorter);
+        }
+        steps.push(Step::new(
+            &name,
+            &argv,
+            if slow { FULL_LIMIT_S } else { LIMIT_S },
+        ));
+    }
+    Ok(steps)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_exception_has_a_reason() {
+        for (name, reason) in FULL_ONLY.iter().chain(CANNOT_PASS) {
+            assert!(name.starts_with("kvm/") && reason.len() > 10, "{name}");
+        }
+        assert_eq!(test_name("kvm/get-reg-list"), "b31_b34:kvm/get-reg-list");
+        assert_eq!(test_name("kvm/steal_time"), "kvm/steal_time");
+    }
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The host-side tool of this project: gets the kernel source, puts the
+//! overlay into it, builds it, boots it and tests it. It runs with the tools
+//! that scripts/enter provides; scripts/xtask starts it.
+
+mod apt;
+mod boot;
+mod checks;
+mod compare;
+mod console;
+mod contest;
+mod context;
+mod cpio;
+mod digest;
+mod disk;
+mod error;
+mod faults;
+mod files;
+mod host;
+mod image;
+mod kconfig;
+mod kernel;
+mod kernel_org;
+mod kselftests;
+mod lock;
+mod matrix;
+mod overlay;
+mod plan;
+mod prepare;
+mod process;
+mod programs;
+mod progress;
+mod reference;
+mod results;
+mod run;
+mod source;
+mod table;
+mod test;
+mod tree;
+mod version;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use context::Context;
+use host::parse;
+use kernel::Variant;
+use matrix::Level;
+use overlay::{Outcome, Overlay};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Fetches, patches, builds, boots and tests a KVM/arm64 host whose FP/SIMD
+/// code is Rust.
+#[derive(Parser)]
+struct Arguments {
+    /// Take what was built last, whatever changed since
+    #[arg(long, global = true)]
+    no_build: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Find or fetch the kernel source and print where it is
+    Source,
+    /// Put the folders and patches of this repository into a kernel tree
+    Apply {
+        /// Take them out instead
+        #[arg(long)]
+        reverse: bool,
+        /// The kernel tree
+        tree: PathBuf,
+    },
+    /// Build kernels and print where each Image is
+    Build {
+        /// Which ones
+        #[arg(required = true)]
+        variants: Vec<Variant>,
+    },
+    /// Write rust-project.json for rust-analyzer and print where it is
+    RustAnalyzer,
+    /// Build the programs that run on the emulated host
+    Programs,
+    /// Boot a Rust host, run guests on it, and show what happened
+    Run {
+        /// vhe, nvhe, hvhe, protected or nested
+        #[arg(long, default_value = "vhe")]
+        mode: String,
+        /// max, neoverse-n1, neoverse-v1, neoverse-n2 or cortex-a57
+        #[arg(long, default_value = "max")]
+        cpu: String,
+    },
+    /// Run the tests: everything that must pass
+    Test {
+        /// Only what a developer runs between edits
+        #[arg(long, conflicts_with = "full")]
+        quick: bool,
+        /// Also what takes minutes under emulation
+        #[arg(long)]
+        full: bool,
+        /// Only hosts with this in their name, such as rust-vhe
+        #[arg(long, default_value = "")]
+        host: String,
+    },
+    /// Boot a host and run a program of its image
+    Boot {
+        /// Kernel
+        #[arg(long, value_enum, default_value = "rust")]
+        variant: Variant,
+        /// How KVM runs
+        #[arg(long, default_value = "vhe")]
+        mode: String,
+        /// CPU model
+        #[arg(long, default_value = "max")]
+        cpu: String,
+        /// Further kernel parameters
+        #[arg(long, default_value = "")]
+        parameters: String,
+        /// Seconds before the program is killed
+        #[arg(long, default_value_t = 300)]
+        timeout: u64,
+        /// Program and its arguments, such as /kvm-rust/bin/contest --seconds 5
+        #[arg(last = true)]
+        program: Vec<String>,
+    },
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Apply { .. } => "apply",
+            Self::Build { .. } => "build",
+            Self::RustAnalyzer => "rust-analyzer",
+            Self::Programs => "programs",
+            Self::Run { .. } => "run",
+            Self::Test { .. } => "test",
+            Self::Boot { .. } => "boot",
+        }
+    }
+}
+
+fn apply(ctx: &Context, tree: &Path, reverse: bool) -> Result<()> {
+    version::Version::of_tree(tree)?.check(&tree.display().to_string())?;
+    let (outcome, done, nothing) = if reverse {
+        (
+            overlay::reverse(tree)?,
+            "reversed",
+            "not applied: nothing to reverse",
+        )
+    } else {
+        (
+            overlay::apply(tree, &Overlay::read(&ctx.checkout)?)?,
+            "applied",
+            "already applied",
+        )
+    };
+    match outcome {
+        Outcome::Unchanged => println!("{}: {nothing}", tree.display()),
+        Outcome::Changed(count) => println!("{}: {done} ({count} files)", tree.display()),
+    }
+    Ok(())
+}
+
+fn execute(arguments: &Arguments) -> Result<bool> {
+    let command = &arguments.command;
+    let ctx = Context::new(command.name(), arguments.no_build)?;
+    process::handle_signals()?;
+    match command {
+        Command::Source => println!("{}", source::find(&ctx)?.path.display()),
+        Command::Apply { reverse, tree } => apply(&ctx, tree, *reverse)?,
+        Command::Build { variants } => {
+            for &variant in variants {
+                println!("{}", kernel::build(&ctx, variant)?.image.display());
+            }
+        }
+        Command::Programs => {
+            println!("{}", programs::build_kernels(&ctx)?.display());
+            println!("{}", programs::build_ours(&ctx)?.display());
+        }
+        Command::Run { mode, cpu } => {
+            return run::run(&ctx, parse("MODE", mode)?, parse("CPU", cpu)?)
+        }
+        Command::RustAnalyzer => println!("{}", kernel::rust_analyzer(&ctx)?.display()),
+        Command::Test { quick, full, host } => {
+            let level = match (quick, full) {
+                (true, _) => Level::Quick,
+                (_, true) => Level::Full,
+                _ => Level::Normal,
+            };
+            return test::test(&ctx, level, host);
+        }
+        Command::Boot {
+            variant,
+            mode,
+            cpu,
+            parameters,
+            timeout,
+            program,
+        } => {
+            let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
+            return run::boot_one(&ctx, *variant, mode, cpu, parameters, program, *timeout);
+        }
+    }
+    Ok(true)
+}
+
+fn main() -> ExitCode {
+    match execute(&Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            error::print(&error);
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The hosts that `make test` boots, as data.
+
+use crate::contest::{self, Guests};
+use crate::faults;
+use crate::host::{Cpu, Mode};
+use crate::image::Programs;
+use crate::kernel::Variant;
+use crate::kselftests;
+use crate::plan::{Plan, Step};
+use crate::prepare::Spec;
+use anyhow::Result;
+use std::path::Path;
+
+/// How much is tested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// What a developer runs between edits.
+    Quick,
+    /// Everything that must pass.
+    Normal,
+    /// With what takes minutes under emulation.
+    Full,
+}
+
+/// The CPUs next to max, each in the mode whose code it is there for: VHE
+/// without SVE, VHE with SVE, nVHE with SVE, and a CPU that only has nVHE.
+const OTHER_CPUS: [(Cpu, Mode); 4] = [
+    (Cpu::NeoverseN1, Mode::Vhe),
+    (Cpu::NeoverseV1, Mode::Vhe),
+    (Cpu::NeoverseN2, Mode::Nvhe),
+    (Cpu::CortexA57, Mode::Nvhe),
+];
+
+/// The kernel's selftests that the sanitizer host runs: those that go through
+/// the FP, SVE and register code.
+const SANITIZED: [&str; 7] = [
+    "kvm/arm64/external_aborts",
+    "kvm/arm64/hidden_features",
+    "kvm/arm64/host_sve",
+    "kvm/arm64/psci_test",
+    "kvm/arm64/set_id_regs",
+    "kvm/arm64/vcpu_width_config",
+    "kvm/get-reg-list",
+];
+
+/// All KUnit tests run at boot.
+const KUNIT_AT_BOOT: &str = "kunit.enable=1 kunit.autorun=1";
+/// They only run when asked for.
+const KUNIT_ON_REQUEST: &str = "kunit.enable=1 kunit.autorun=0";
+
+impl Level {
+    fn contest_seconds(self) -> u64 {
+        match self {
+            Self::Quick => 5,
+            Self::Normal => 10,
+            Self::Full => 60,
+        }
+    }
+}
+
+fn contests(mode: Mode, seconds: u64, allowance_s: u64) -> Vec<Step> {
+    let mut steps = vec![contest::step(Guests::Ordinary, seconds, allowance_s)];
+    if mode == Mode::Protected {
+        steps.push(contest::step(Guests::Protected, seconds, allowance_s));
+    }
+    steps
+}
+
+/// The tests of selftests/ themselves, but for those that need a shell and run
+/// on the building machine only.
+fn unit_tests(programs: &Programs) -> Result<Vec<Step>> {
+    let mut names = programs.unit_tests()?;
+    names.retain(|name| name != "host-init");
+    let step = |name: String| {
+        let path = format!("/kvm-rust/tests/{name}");
+        Step::new(format!("unit-tests/selftests/{name}"), &[&path], 120)
+    };
+    Ok(names.into_iter().map(step).collect())
+}
+
+fn spec(variant: Variant, mode: Mode, cpu: Cpu, steps: Vec<Step>) -> Spec {
+    Spec {
+        variant,
+        mode,
+        cpu,
+        parameters: KUNIT_AT_BOOT.to_owned(),
+        plan: Plan { steps },
+    }
+}
+
+/// Kernels that a level needs.
+pub fn variants(level: Level) -> &'static [Variant] {
+    match level {
+        Level::Quick => &[Variant::Rust],
+        Level::Normal | Level::Full => &[
+            Variant::Rust,
+            Variant::C,
+            Variant::Faults,
+            Variant::Sanitizer,
+        ],
+    }
+}
+
+/// The number of hosts of a level.
+pub fn count(level: Level) -> usize {
+    let twins = 2 * (Mode::ALL.len() + OTHER_CPUS.len());
+    match level {
+        Level::Quick => 1,
+        Level::Normal => twins + 2,
+        Level::Full => twins + 1 + Mode::ALL.len(),
+    }
+}
+
+/// The hosts of a level. Those that take longest come first, so that none is
+/// left alone at the end.
+pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<Spec>> {
+    let seconds = level.contest_seconds();
+    if level == Level::Quick {
+        let steps = contests(Mode::Vhe, seconds, 120);
+        return Ok(vec![spec(Variant::Rust, Mode::Vhe, Cpu::Max, steps)]);
+    }
+    let full = level == Level::Full;
+    let mut hosts = Vec::new();
+    for &mode in if full { &Mode::ALL[..] } else { &[Mode::Vhe] } {
+        let mut steps = contests(mode, seconds, 600);
+        for mut step in kselftests::steps(programs, mode, full)? {
+            if full || SANITIZED.contains(&step.name.as_str()) {
+                step.timeout_s *= 5;
+                steps.push(step);
+            }
+        }
+        hosts.push(spec(Variant::Sanitizer, mode, Cpu::Max, steps));
+    }
+    let max = Mode::ALL.iter().map(|&mode| (Cpu::Max, mode));
+    for (cpu, mode) in max.chain(OTHER_CPUS) {
+        for variant in [Variant::Rust, Variant::C] {
+            let mut steps = contests(mode, seconds, 240);
+            steps.push(contest::step(Guests::Qemu, seconds, 240));
+            let mut selftests = kselftests::steps(programs, mode, full)?;
+            if cpu == Cpu::CortexA57 && !full {
+                // Programs that hang there, with C too, must not take all the
+                // time. The others need a second or two.
+                for step in &mut selftests {
+                    step.timeout_s = step.timeout_s.min(20);
+                }
+            }
+            steps.extend(selftests);
+            // Once: they do not depend on how KVM runs, and max has most to test.
+            if variant == Variant::Rust && cpu == Cpu::Max && mode == Mode::Vhe {
+                steps.extend(unit_tests(programs)?);
+            }
+            hosts.push(spec(variant, mode, cpu, steps));
+        }
+    }
+    let names = faults::names(checkout)?;
+    let steps = names.iter().map(|name| faults::step(name)).collect();
+    hosts.push(Spec {
+        parameters: KUNIT_ON_REQUEST.to_owned(),
+        ..spec(Variant::Faults, Mode::Vhe, Cpu::Max, steps)
+    });
+    Ok(hosts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_host_can_be_booted() {
+        for (cpu, mode) in OTHER_CPUS {
+            cpu.check(mode).unwrap();
+        }
+    }
+
+    #[test]
+    fn announced_hosts_are_those_that_come() {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = Programs {
+            ours: dir.path().into(),
+            kernels: dir.path().into(),
+            tests: None,
+        };
+        std::fs::create_dir(dir.path().join("kvm")).unwrap();
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        for level in [Level::Quick, Level::Normal, Level::Full] {
+            let hosts = hosts(level, &programs, checkout).unwrap();
+            assert_eq!(hosts.len(), count(level), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn every_cpu_and_mode_is_tested() {
+        for cpu in Cpu::ALL {
+            assert!(
+                cpu == Cpu::Max || OTHER_CPUS.iter().any(|(c, _)| *c == cpu),
+                "{cpu:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What a host is to do, and what it reports: the interface to host-init.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The steps of a host, one after the other.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Plan {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// A program to run on the host.
+#[derive(Debug, Clone, Serialize)]
+pub struct Step {
+    /// Name in reports.
+    pub name: String,
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// After so many seconds the program is killed.
+    pub timeout_s: u64,
+    /// Folder to run in.
+    pub cwd: Option<String>,
+    /// Environment variables.
+    pub env: BTreeMap<String, String>,
+}
+
+impl Step {
+    /// A step that runs `argv`.
+    pub fn new(name: impl Into<String>, argv: &[&str], timeout_s: u64) -> Self {
+        Self {
+            name: name.into(),
+            argv: argv.iter().map(|a| (*a).to_owned()).collect(),
+            timeout_s,
+            cwd: None,
+            env: BTreeMap::new(),
+        }
+    }
+}
+
+/// A line of the host's report.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The host runs and begins with the plan.
+    Up {
+        /// Time since the kernel started.
+        uptime_ms: u64,
+    },
+    /// A step begins.
+    Start {
+        /// Its name.
+        name: String,
+    },
+    /// A step ended.
+    End(End),
+    /// The plan is carried out.
+    Done {
+        /// /proc/sys/kernel/tainted.
+        tainted: u64,
+    },
+}
+
+/// How a step ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct End {
+    /// Name of the step.
+    pub name: String,
+    /// How the program ended.
+    pub outcome: Outcome,
+    /// Exit status, or the signal.
+    #[serde(default)]
+    pub code: i32,
+    /// How long it took.
+    #[serde(default)]
+    pub seconds: f64,
+    /// The end of its output.
+    #[serde(default)]
+    pub output_tail: String,
+    /// What the program reported for machines.
+    #[serde(default)]
+    pub output: Vec<serde_json::Value>,
+}
+
+/// How a program ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It exited.
+    Exited,
+    /// A signal ended it.
+    Signalled,
+    /// It took too long.
+    Timeout,
+    /// There is no such program.
+    NotFound,
+}
+
+/// Exit status of a kernel selftest that found nothing to test.
+const SKIP: i32 = 4;
+
+/// What a step's end means.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It passed.
+    Passed,
+    /// It did not find what it needs, for this reason.
+    Skipped(String),
+    /// It failed, in this way.
+    Failed(String),
+}
+
+impl End {
+    /// What it means.
+    pub fn verdict(&self) -> Verdict {
+        match (self.outcome, self.code) {
+            (Outcome::Exited, 0) => Verdict::Passed,
+            (Outcome::Exited, SKIP) => Verdict::Skipped(self.reason()),
+            (Outcome::Exited, code) => Verdict::Failed(format!("exit status {code}")),
+            (Outcome::Signalled, signal) => Verdict::Failed(format!("killed by signal {signal}")),
+            (Outcome::Timeout, _) => {
+                Verdict::Failed(format!("timeout after {:.0} s", self.seconds))
+            }
+            (Outcome::NotFound, _) => Verdict::Failed("the program is not in the image".to_owned()),
+        }
+    }
+
+    /// The line of the output that says why it skipped.
+    fn reason(&self) -> String {
+        let line = self
+            .output_tail
+            .lines()
+            .rev()
+            .find(|l| l.to_ascii_lowercase().contains("skip"));
+        let line = line.or_else(|| {
+            self.output_tail
+                .lines()
+                .rev()
+                .find(|l| !l.trim().is_empty())
+        });
+        let text = line.unwrap_or("no reason given").trim();
+        match text.split_once("SKIP") {
+            Some((_, rest)) if !rest.trim_matches([' ', '-', ':']).is_empty() => {
+                rest.trim_matches([' ', '-', ':']).to_owned()
+            }
+            _ => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn end(line: &str) -> End {
+        match serde_json::from_str(line).unwrap() {
+            Event::End(end) => end,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn reads_reports() {
+        let up: Event =
+            serde_json::from_str(r#"{"event":"up","uptime_ms":1500,"kernel":"7.3.4","cpus":2}"#)
+                .unwrap();
+        assert!(matches!(
+            up,
+            Event::Up {
+                uptime_ms: 1500,
+                ..
+            }
+        ));
+        let done: Event = serde_json::from_str(r#"{"event":"done","tainted":512}"#).unwrap();
+        assert!(matches!(done, Event::Done { tainted: 512 }));
+        let base = r#"{"event":"end","name":"x","outcome":"exited","code":CODE,"seconds":1.5,"output_tail":"TAIL","output":[{"a":1}]}"#;
+        let with = |code: &str, tail: &str| end(&base.replace("CODE", code).replace("TAIL", tail));
+        assert_eq!(with("0", "").verdict(), Verdict::Passed);
+        assert_eq!(with("0", "").output[0]["a"], 1);
+        assert_eq!(
+            with("1", "").verdict(),
+            Verdict::Failed("exit status 1".into())
+        );
+        assert_eq!(
+            with("4", "1..0 # SKIP - KVM_CAP_ARM_EL2 not available\\n").verdict(),
+            Verdict::Skipped("KVM_CAP_ARM_EL2 not available".into())
+        );
+        let lost = end(
+            r#"{"event":"end","name":"x","outcome":"not_found","code":-1,"seconds":0,"output_tail":"","output":[]}"#,
+        );
+        assert!(matches!(lost.verdict(), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn plan_is_what_host_init_reads() {
+        let plan = Plan {
+            steps: vec![Step::new("kvm/x", &["/bin/x", "-a"], 60)],
+        };
+        assert_eq!(
+            serde_json::to_string(&plan).unwrap(),
+            r#"{"steps":[{"name":"kvm/x","argv":["/bin/x","-a"],"timeout_s":60,"cwd":null,"env":{}}]}"#
+        );
+    }
+}

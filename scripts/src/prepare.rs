@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Everything that must be built before hosts can boot.
+
+use crate::boot::Host;
+use crate::context::Context;
+use crate::host::{Cpu, Mode};
+use crate::image::{self, Disk, Programs};
+use crate::kernel::{self, Kernel, Variant};
+use crate::plan::Plan;
+use crate::{programs, source};
+use anyhow::{Context as _, Result};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Time until a host is up; emulation on a busy machine is slow.
+const BOOT_LIMIT: Duration = Duration::from_secs(90);
+/// The sanitizers make it slower still.
+const SANITIZER_BOOT_LIMIT: Duration = Duration::from_secs(400);
+
+/// Which host to boot and what for.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Its kernel.
+    pub variant: Variant,
+    /// How KVM runs.
+    pub mode: Mode,
+    /// On which CPU.
+    pub cpu: Cpu,
+    /// Further kernel parameters.
+    pub parameters: String,
+    /// What it is to do.
+    pub plan: Plan,
+}
+
+impl Spec {
+    /// Its name in tables, logs and test names.
+    pub fn name(&self) -> String {
+        format!(
+            "{}-{}-{}",
+            self.variant.name(),
+            self.mode.name(),
+            self.cpu.name()
+        )
+    }
+}
+
+/// What was built.
+#[derive(Debug)]
+pub struct Built {
+    /// The programs in the images.
+    pub programs: Programs,
+    kernels: BTreeMap<Variant, Kernel>,
+    disks: BTreeMap<Variant, Disk>,
+    kept: Vec<PathBuf>,
+}
+
+/// Copies what hosts boot from, so that another run that builds meanwhile does
+/// not change it below them.
+fn keep(kept: &mut Vec<PathBuf>, from: &Path, to: PathBuf) -> Result<PathBuf> {
+    if let Some(parent) = to.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    // A link is enough for a file that is only ever replaced; kernels are
+    // written in place.
+    let linked = from.extension().is_some() && fs::hard_link(from, &to).is_ok();
+    if !linked {
+        fs::copy(from, &to).with_context(|| format!("cannot copy {}", from.display()))?;
+    }
+    kept.push(to.clone());
+    Ok(to)
+}
+
+impl Drop for Built {
+    fn drop(&mut self) {
+        for path in &self.kept {
+            // What stays goes with the logs of this run.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+/// How many steps it takes to build what hosts of these variants need, as far
+/// as that can be told before sources are compared.
+pub fn steps_to_come(ctx: &Context, variants: &[Variant], with_tests: bool) -> usize {
+    let kernels: BTreeSet<Variant> = variants.iter().flat_map(|&v| [v, guest_of(v)]).collect();
+    let guests: BTreeSet<Variant> = variants.iter().map(|&v| guest_of(v)).collect();
+    source::steps_to_come(ctx)
+        + programs::steps_to_come(ctx, with_tests)
+        + image::userland_steps_to_come(ctx)
+        + kernels
+            .iter()
+            .map(|&v| kernel::steps_to_come(ctx, v))
+            .sum::<usize>()
+        + guests
+            .iter()
+            .map(|&v| image::steps_to_come(ctx, v))
+            .sum::<usize>()
+}
+
+/// Builds the programs, and their tests if asked.
+fn programs(ctx: &Context, with_tests: bool) -> Result<Programs> {
+    Ok(Programs {
+        kernels: programs::build_kernels(ctx)?,
+        ours: programs::build_ours(ctx)?,
+        tests: match with_tests {
+            true => Some(programs::build_tests(ctx)?),
+            false => None,
+        },
+    })
+}
+
+/// The kernel of the guests on hosts with the kernel `variant`: its own, but a
+/// guest need not be slowed down by the sanitizers or have faults.
+fn guest_of(variant: Variant) -> Variant {
+    match variant {
+        Variant::C => Variant::C,
+        Variant::Rust | Variant::Sanitizer | Variant::Faults => Variant::Rust,
+    }
+}
+
+impl Built {
+    /// Builds the programs, kernels and images for hosts of these variants.
+    pub fn new(ctx: &Context, variants: &[Variant], with_tests: bool) -> Result<Self> {
+        let mut built = Self {
+            kernels: BTreeMap::new(),
+            programs: programs(ctx, with_tests)?,
+            disks: BTreeMap::new(),
+            kept: Vec::new(),
+        };
+        for &variant in variants {
+            built.add(ctx, variant)?;
+        }
+        Ok(built)
+    }
+
+    /// Builds what hosts of this variant need.
+    pub fn add(&mut self, ctx: &Context, variant: Variant) -> Result<()> {
+        let guest = guest_of(variant);
+        for needed in [guest, variant] {
+            if let Entry::Vacant(place) = self.kernels.entry(needed) {
+                let mut kernel = kernel::build(ctx, needed)?;
+                let copy = ctx.logs.join(format!("{}.Image", needed.name()));
+                kernel.image = keep(&mut self.kept, &kernel.image, copy)?;
+                place.insert(kernel);
+            }
+        }
+        if let Entry::Vacant(place) = self.disks.entry(guest) {
+            place.insert(image::disk_image(
+                ctx,
+                &self.kernels[&guest],
+                &self.programs,
+            )?);
+        }
+        Ok(())
+    }
+
+    /// The host that `spec` describes.
+    pub fn host(&self, spec: &Spec) -> Result<Host> {
+        let missing = || format!("the kernel {} was not built", spec.variant.name());
+        Ok(Host {
+            name: spec.name(),
+            kernel: self
+                .kernels
+                .get(&spec.variant)
+                .with_context(missing)?
+                .image
+                .clone(),
+            disk: self
+                .disks
+                .get(&guest_of(spec.variant))
+                .with_context(missing)?
+                .clone(),
+            mode: spec.mode,
+            cpu: spec.cpu,
+            parameters: spec.parameters.clone(),
+            boot_limit: match spec.variant {
+                Variant::Sanitizer => SANITIZER_BOOT_LIMIT,
+                _ => BOOT_LIMIT,
+            },
+            plan: spec.plan.clone(),
+        })
+    }
+}

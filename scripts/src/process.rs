@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Child processes: each in a process group of its own, its output in a log
+//! file, and gone when this program goes.
+
+use crate::error::hinted;
+use crate::progress::Step;
+use anyhow::{Context, Result};
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Groups of the children that run now.
+static RUNNING: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+fn running() -> std::sync::MutexGuard<'static, BTreeSet<i32>> {
+    // The set is consistent between any two statements, so a panic elsewhere
+    // while it was held does not matter.
+    RUNNING.lock().unwrap_or_else(|e| e.into_inner())
+}
+
+fn signal_group(group: i32, signal: libc::c_int) {
+    // SAFETY: kill() takes no pointers. The group is that of a child that has
+    // not been waited for, so its id cannot belong to anybody else.
+    unsafe { libc::kill(-group, signal) };
+}
+
+/// Makes Ctrl-C and SIGTERM end every child and then this program.
+pub fn handle_signals() -> Result<()> {
+    ctrlc::set_handler(|| {
+        for &group in running().iter() {
+            signal_group(group, libc::SIGKILL);
+        }
+        eprintln!(
+            "\nerror: interrupted\nhint: run the same command again, it goes on where it stopped"
+        );
+        std::process::exit(130);
+    })
+    .context("cannot handle signals")
+}
+
+/// A running child. Dropping it kills its whole group.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    name: String,
+    reaped: Option<ExitStatus>,
+}
+
+impl Running {
+    /// Starts `command` in a group of its own.
+    pub fn start(command: &mut Command) -> Result<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        command.process_group(0);
+        // SAFETY: the closure only makes one async-signal-safe system call.
+        unsafe {
+            command.pre_exec(|| {
+                // Covers our own death by SIGKILL, for which no handler runs.
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+                Ok(())
+            });
+        }
+        let mut set = running();
+        let child = command.spawn().map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => hinted(
+                format!("the program {name} is not installed"),
+                "TOOLS=root takes the project's own tools",
+            ),
+            _ => anyhow::Error::new(e).context(format!("cannot start {name}")),
+        })?;
+        set.insert(child.id() as i32);
+        Ok(Self {
+            child,
+            name,
+            reaped: None,
+        })
+    }
+
+    /// How the child ended, if it has.
+    pub fn poll(&mut self) -> Result<Option<ExitStatus>> {
+        if self.reaped.is_none() {
+            // The set stays locked so that the signal handler never signals a
+            // group whose id is free again.
+            let mut set = running();
+            self.reaped = self
+                .child
+                .try_wait()
+                .with_context(|| format!("cannot wait for {}", self.name))?;
+            if self.reaped.is_some() {
+                set.remove(&(self.child.id() as i32));
+            }
+        }
+        Ok(self.reaped)
+    }
+
+    /// Kills the child and everything it started.
+    pub fn kill(&mut self) {
+        if self.reaped.is_none() {
+            let mut set = running();
+            signal_group(self.child.id() as i32, libc::SIGKILL);
+            self.reaped = self.child.wait().ok();
+            set.remove(&(self.child.id() as i32));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Says in words how a process ended.
+pub fn describe(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exit status {code}"),
+        (None, Some(signal)) => format!("killed by signal {signal}"),
+        (None, None) => "ended in an unknown way".to_owned(),
+    }
+}
+
+/// The last `lines` lines of a log, indented.
+pub fn tail(path: &Path, lines: usize) -> String {
+    const MOST: u64 = 64 << 10;
+    let read = || -> std::io::Result<String> {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(MOST)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    };
+    let text = read().unwrap_or_else(|e| format!("(cannot read the log: {e})"));
+    let all: Vec<&str> = text.lines().collect();
+    indented(&all[all.len().saturating_sub(lines)..])
+}
+
+/// Lines as they are shown below an error.
+pub fn indented(lines: &[&str]) -> String {
+    let mut text = String::new();
+    for line in lines {
+        text.push_str("    ");
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// The lines of a build log that tell why it failed: those with an error and
+/// what stands around them, otherwise the last ones.
+fn reasons(path: &Path) -> String {
+    const MOST: usize = 30;
+    let text = fs::read(path)
+        .map(|b| String::from_utf8_lossy(&b).into_owned())
+        .unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    let is_error = |l: &&str| {
+        let l = l.trim_start();
+        l.starts_with("error")
+            || l.contains(": error:")
+            || l.contains(" Error ")
+            || l.starts_with("ERROR")
+            || l.starts_with("E: ")
+            || l.contains("ld.lld: error")
+    };
+    match lines.iter().position(is_error) {
+        Some(first) => {
+            let first = first.saturating_sub(2);
+            indented(&lines[first..lines.len().min(first + MOST)])
+        }
+        None => tail(path, 15),
+    }
+}
+
+/// Runs `command` to its end with its output appended to `log`. `step` shows
+/// the last line now and then. Fails with the reasons from the log.
+pub fn run(command: &mut Command, log: &Path, step: &Step) -> Result<()> {
+    let status = run_status(command, log, step)?;
+    if status.success() {
+        return Ok(());
+    }
+    let program = command.get_program().to_string_lossy().into_owned();
+    Err(hinted(
+        format!(
+            "{program} failed, {}:\n{}log: {}",
+            describe(status),
+            reasons(log),
+            log.display()
+        ),
+        "the whole story is in the log",
+    ))
+}
+
+/// As [`run`], but a failure is only returned, not an error.
+pub fn run_status(command: &mut Command, log: &Path, step: &Step) -> Result<ExitStatus> {
+    if let Some(parent) = log.parent() {
+        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    }
+    let mut file = File::options()
+        .create(true)
+        .append(true)
+        .open(log)
+        .with_context(|| format!("cannot write the log {}", log.display()))?;
+    writeln!(file, "$ {}", words(command))
+        .with_context(|| format!("cannot write {}", log.display()))?;
+    let both = || file.try_clone().context("cannot share the log");
+    command.stdin(Stdio::null()).stdout(both()?).stderr(both()?);
+    let mut running = Running::start(command)?;
+    let start = Instant::now();
+    let mut looked = Instant::now();
+    loop {
+        if let Some(status) = running.poll()? {
+            return Ok(status);
+        }
+        // Short waits first: many commands take milliseconds.
+        let wait = if start.elapsed() < Duration::from_millis(300) {
+            5
+        } else {
+            50
+        };
+        std::thread::sleep(Duration::from_millis(wait));
+        if looked.elapsed() > Duration::from_secs(1) {
+            looked = Instant::now();
+            step.at(tail(log, 1).trim());
+        }
+    }
+}
+
+/// Runs `command` and returns what it printed on standard output.
+pub fn output(command: &mut Command) -> Result<String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null());
+    let out = command.output().map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => hinted(
+            format!("the program {name} is not installed"),
+            "TOOLS=root takes the project's own tools",
+        ),
+        _ => anyhow::Error::new(e).context(format!("cannot start {name}")),
+    })?;
+    if !out.status.success() {
+        anyhow::bail!(
+            "{}: {}: {}",
+            words(command),
+            describe(out.status),
+            String::from_utf8_lossy(&out.stderr).trim()
+        );
+    }
+    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+}
+
+/// The command as one would type it, for logs.
+fn words(command: &Command) -> String {
+    let mut text = command.get_program().to_string_lossy().into_owned();
+    for argument in command.get_args() {
+        let a = argument.to_string_lossy();
+        if a.contains([' ', '"', '\'']) {
+            text.push_str(&format!(" {a:?}"));
+        } else {
+            text.push_str(&format!(" {a}"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::progress::Ui;
+
+    #[test]
+    fn failure_shows_the_error_and_the_log() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let step = Ui::new().step("t");
+        let mut command = Command::new("sh");
+        command.args([
+            "-c",
+            "echo before; echo 'x.c:1: error: no such thing'; exit 3",
+        ]);
+        let text = format!("{:#}", run(&mut command, &log, &step).unwrap_err());
+        assert!(text.contains("exit status 3"), "{text}");
+        assert!(text.contains("x.c:1: error: no such thing"), "{text}");
+        assert!(text.contains(&log.display().to_string()), "{text}");
+    }
+
+    #[test]
+    fn missing_program_is_named() {
+        let error = Running::start(&mut Command::new("no-such-program-here")).unwrap_err();
+        assert!(error
+            .to_string()
+            .contains("no-such-program-here is not installed"));
+    }
+
+    #[test]
+    fn dropping_kills_the_group() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pid");
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!(
+            "sleep 100 & echo $! >{}.tmp; mv {0}.tmp {0}; wait",
+            file.display()
+        ));
+        let running = Running::start(&mut command).unwrap();
+        let begin = Instant::now();
+        while !file.exists() && begin.elapsed() < Duration::from_secs(10) {
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let pid: i32 = fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        drop(running);
+        // The grandchild is gone, or a zombie that nobody has reaped yet.
+        let mut gone = false;
+        for _ in 0..200 {
+            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            gone = stat.is_empty() || stat.contains(") Z ");
+            if gone {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        assert!(gone, "the grandchild {pid} still runs");
+    }
+}

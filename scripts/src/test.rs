@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make test`: checks, builds, and the matrix of hosts.
+
+use crate::boot::{self, Outcome};
+use crate::checks;
+use crate::compare::against_c;
+use crate::console::{self, CaseOutcome};
+use crate::contest::{self, Guests, Report};
+use crate::context::Context;
+use crate::faults;
+use crate::kernel::Variant;
+use crate::kselftests;
+use crate::matrix::{self, Level};
+use crate::plan::{End, Verdict};
+use crate::prepare::{self, Built, Spec};
+use crate::process;
+use crate::progress::Step;
+use crate::reference;
+use crate::results::Results;
+use crate::table;
+use anyhow::Result;
+use std::sync::Mutex;
+
+/// Hosts that run at the same time. Each has two CPUs, of which the selftests
+/// use one most of the time.
+const SIDE_BY_SIDE: usize = 2;
+/// Logs of so many runs are kept.
+const KEEP_LOGS: usize = 20;
+
+/// A host that ran.
+struct Ran {
+    spec: Spec,
+    outcome: Result<Outcome>,
+}
+
+/// Runs the tests of `level`; on hosts, only those with `only` in their name.
+/// True if all passed.
+pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
+    checks::prune_logs(ctx, KEEP_LOGS)?;
+    let mut results = Results::default();
+    let variants = matrix::variants(level);
+    // At this level the tests of selftests/ have no host to run on.
+    let with_tests = level != Level::Quick;
+    let hosts = if only.is_empty() {
+        matrix::count(level)
+    } else {
+        1
+    };
+    let building = prepare::steps_to_come(ctx, variants, with_tests);
+    ctx.ui.expect(checks::ALL.len() + building + hosts);
+    for check in &checks::ALL {
+        let step = ctx.ui.step(check.name);
+        let (verdict, detail) = check.verdict(ctx, &step);
+        step.end(if verdict == Verdict::Passed {
+            "passed"
+        } else {
+            "FAILED"
+        });
+        results.add(&ctx.ui, check.name, verdict, &detail);
+    }
+
+    let built = build(ctx, variants, with_tests, &mut results)?;
+    let mut rows = Vec::new();
+    if let Some(built) = &built {
+        let mut specs = matrix::hosts(level, &built.programs, &ctx.checkout)?;
+        specs.retain(|spec| spec.name().contains(only));
+        let ran = boot_all(ctx, built, specs, level);
+        for host in &ran {
+            rows.push(judge(ctx, host, &ran, &mut results));
+        }
+    }
+    let head = [
+        "host",
+        "up",
+        "guest boot",
+        "selftests",
+        "kunit",
+        "faults",
+        "checks",
+        "corruptions",
+        "warnings",
+        "time",
+    ];
+    if !rows.is_empty() {
+        println!("\n{}", table::render(&head, &rows));
+    }
+    if level != Level::Full {
+        let everywhere = kselftests::FULL_ONLY
+            .iter()
+            .map(|(name, why)| ((*name).to_owned(), why));
+        let somewhere = kselftests::FULL_ONLY_IN
+            .iter()
+            .map(|(mode, name, why)| (format!("{name}@{}", mode.name()), why));
+        for (name, why) in everywhere.chain(somewhere) {
+            let why = format!("{why}: make test-full");
+            results.add(&ctx.ui, name, Verdict::Skipped(why), "");
+        }
+    }
+    let (noticed, faults) = results.share(faults::PREFIX);
+    if faults > 0 {
+        println!("deliberate faults noticed: {noticed} of {faults}");
+    }
+    println!("logs: {}", ctx.logs.display());
+    println!("{}", results.summary());
+    Ok(results.held())
+}
+
+/// Builds what the hosts need. A build that fails is a test that fails.
+fn build(
+    ctx: &Context,
+    variants: &[Variant],
+    with_tests: bool,
+    results: &mut Results,
+) -> Result<Option<Built>> {
+    let mut add = |name: String, error: &anyhow::Error| {
+        let text = format!("{error:#}");
+        let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        results.add(&ctx.ui, name, Verdict::Failed(first.to_owned()), rest);
+    };
+    let mut built = match Built::new(ctx, &[], with_tests) {
+        Ok(built) => built,
+        Err(error) => {
+            add("build/programs".to_owned(), &error);
+            return Ok(None);
+        }
+    };
+    let mut good = Vec::new();
+    for &variant in variants {
+        match built.add(ctx, variant) {
+            Ok(()) => good.push(variant),
+            Err(error) => add(format!("build/{}", variant.name()), &error),
+        }
+    }
+    for variant in good {
+        results.add(
+            &ctx.ui,
+            format!("build/{}", variant.name()),
+            Verdict::Passed,
+            "",
+        );
+    }
+    Ok(Some(built))
+}
+
+/// Boots all hosts, [`SIDE_BY_SIDE`] at a time, and returns them in their
+/// order.
+fn boot_all(ctx: &Context, built: &Built, specs: Vec<Spec>, level: Level) -> Vec<Ran> {
+    let mut queue: Vec<(usize, Spec)> = specs.into_iter().enumerate().collect();
+    queue.reverse();
+    let queue = Mutex::new(queue);
+    let done = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..SIDE_BY_SIDE {
+            scope.spawn(|| loop {
+                // A poisoned lock means that the other worker panicked, which
+                // the scope reports; the queue itself is whole.
+                let next = queue.lock().unwrap_or_else(|e| e.into_inner()).pop();
+                let Some((number, spec)) = next else {
+                    return;
+                };
+                let step = ctx.ui.step(&format!("host {}", spec.name()));
+                let outcome = boot_or_recall(ctx, built, &spec, level, &step);
+                step.end(&match &outcome {
+                    Ok(o) if o.earlier => "same as in an earlier run".to_owned(),
+                    Ok(o) if o.problems.is_empty() => format!("{} steps done", o.ends.len()),
+                    Ok(o) => o.problems.join("; "),
+                    Err(e) => format!("{e:#}"),
+                });
+                done.lock()
+                    .unwrap_or_else(|e| e.into_inner())
+                    .push((number, Ran { spec, outcome }));
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(|e| e.into_inner());
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, ran)| ran).collect()
+}
+
+/// Boots a host. One with C is only looked up where it has been booted with
+/// the same kernel, programs and plan, except at [`Level::Full`].
+fn boot_or_recall(
+    ctx: &Context,
+    built: &Built,
+    spec: &Spec,
+    level: Level,
+    step: &Step,
+) -> Result<Outcome> {
+    let host = built.host(spec)?;
+    if spec.variant != Variant::C {
+        return boot::boot(ctx, &host, &built.programs, step);
+    }
+    let identity = boot::identity(&host, &built.programs)?;
+    if level != Level::Full {
+        if let Some(outcome) = reference::recall(ctx, &identity) {
+            return Ok(outcome);
+        }
+    }
+    let outcome = boot::boot(ctx, &host, &built.programs, step)?;
+    reference::keep(ctx, &identity, &outcome, spec.plan.steps.len())?;
+    Ok(outcome)
+}
+
+/// The end of the step `name` on the host that is as `spec`, but with C.
+fn with_c<'a>(ran: &'a [Ran], spec: &Spec, name: &str) -> Option<&'a End> {
+    let twin = ran.iter().find(|r| {
+        r.spec.variant == Variant::C && r.spec.mode == spec.mode && r.spec.cpu == spec.cpu
+    })?;
+    twin.outcome
+        .as_ref()
+        .ok()?
+        .ends
+        .iter()
+        .find(|e| e.name == name)
+}
+
+/// Counts for the table.
+#[derive(Default)]
+struct Tally {
+    passed: usize,
+    total: usize,
+}
+
+impl Tally {
+    fn add(&mut self, verdict: &Verdict) {
+        // What a host cannot do is not part of the total.
+        if !matches!(verdict, Verdict::Skipped(_)) {
+            self.total += 1;
+            self.passed += usize::from(*verdict == Verdict::Passed);
+        }
+    }
+
+    fn text(&self) -> String {
+        match self.total {
+            0 => "-".to_owned(),
+            total => format!("{}/{total}", self.passed),
+        }
+    }
+}
+
+/// Adds what a host showed to `results` and returns its row of the table.
+fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<String> {
+    let name = host.spec.name();
+    let ui = &ctx.ui;
+    let outcome = match &host.outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            results.add(
+                ui,
+                format!("boot@{name}"),
+                Verdict::Failed(format!("{error:#}")),
+                "",
+            );
+            return vec![name, "FAILED".to_owned()];
+        }
+    };
+    let detail = format!(
+        "{}    log: {}\n",
+        process::tail(&outcome.log, 12),
+        outcome.log.display()
+    );
+    let whole = |problems: &[String]| match problems {
+        [] => Verdict::Passed,
+        [first, ..] => Verdict::Failed(
+            format!("{first} (and {} more)", problems.len() - 1).replace(" (and 0 more)", ""),
+        ),
+    };
+    results.add(
+        ui,
+        format!("boot@{name}"),
+        whole(&outcome.problems),
+        &detail,
+    );
+    let is_faults = host.spec.variant == Variant::Faults;
+    if !is_faults {
+        // A defect may well make the kernel complain.
+        let log = format!("    log: {}\n", outcome.log.display());
+        results.add(
+            ui,
+            format!("no-kernel-warnings@{name}"),
+            whole(&outcome.warnings),
+            &log,
+        );
+    }
+
+    let (mut selftests, mut kunit, mut caught) =
+        (Tally::default(), Tally::default(), Tally::default());
+    let mut reports = Vec::new();
+    for step in &host.spec.plan.steps {
+        let Some(end) = outcome.ends.iter().find(|e| e.name == step.name) else {
+            let verdict =
+                Verdict::Failed("did not run to its end: the host failed before".to_owned());
+            selftests.add(&verdict);
+            results.add(ui, format!("{}@{name}", step.name), verdict, "");
+            continue;
+        };
+        let lines: Vec<&str> = end.output_tail.lines().collect();
+        let tail = process::indented(&lines[lines.len().saturating_sub(8)..]);
+        let detail = format!("{tail}    log: {}\n", outcome.log.display());
+        if let Some(guests) = Guests::of_step(&step.name) {
+            reports.extend(Report::of(end));
+            results.add(
+                ui,
+                format!("{}@{name}", guests.test_name()),
+                contest::verdict(guests, end),
+                &detail,
+            );
+        } else if step.name.starts_with(faults::PREFIX) {
+            let verdict = match end.verdict() {
+                Verdict::Failed(why) => Verdict::Failed(format!("not noticed ({why})")),
+                Verdict::Skipped(why) => Verdict::Failed(format!("not tried ({why})")),
+                Verdict::Passed => Verdict::Passed,
+            };
+            caught.add(&verdict);
+            results.add(ui, step.name.clone(), verdict, &detail);
+        } else {
+            let own = end.verdict();
+            // C hosts are what Rust is measured against: their own results
+            // are in the table and not counted.
+            if host.spec.variant == Variant::C {
+                selftests.add(&own);
+                continue;
+            }
+            let c = with_c(ran, &host.spec, &step.name).map(End::verdict);
+            let verdict = against_c(own, c.as_ref());
+            selftests.add(&verdict);
+            results.add(
+                ui,
+                format!("{}@{name}", kselftests::test_name(&step.name)),
+                verdict,
+                &detail,
+            );
+        }
+    }
+    if !is_faults {
+        for case in console::kunit(&outcome.console) {
+            let verdict = match case.outcome {
+                CaseOutcome::Passed => Verdict::Passed,
+                CaseOutcome::Failed => Verdict::Failed("the KUnit case failed".to_owned()),
+                CaseOutcome::Skipped(why) => Verdict::Skipped(why),
+            };
+            kunit.add(&verdict);
+            let log = format!("    log: {}\n", outcome.log.display());
+            results.add(ui, format!("kunit:{}@{name}", case.name), verdict, &log);
+        }
+        if kunit.total == 0 {
+            results.add(
+                ui,
+                format!("kunit@{name}"),
+                Verdict::Failed("no KUnit test ran at boot".to_owned()),
+                "",
+            );
+        }
+    }
+    let sum = |f: fn(&Report) -> u64| match reports.len() {
+        0 => "-".to_owned(),
+        _ => reports.iter().map(f).sum::<u64>().to_string(),
+    };
+    vec![
+        name,
+        format!("{:.1} s", outcome.boot_ms as f64 / 1000.0),
+        reports.first().map_or("-".to_owned(), Report::boot_times),
+        selftests.text(),
+        kunit.text(),
+        caught.text(),
+        sum(Report::checks),
+        sum(Report::corruptions),
+        outcome.warnings.len().to_string(),
+        match outcome.earlier {
+            true => "earlier".to_owned(),
+            false => format!("{:.0} s", outcome.elapsed.as_secs_f64()),
+        },
+    ]
+}
