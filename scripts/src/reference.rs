@@ -8,6 +8,7 @@ use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests};
 use crate::context::Context;
 use crate::files;
+use crate::host::Mode;
 use crate::kselftests;
 use crate::plan::{self, End, Verdict};
 use anyhow::{Context as _, Result};
@@ -33,14 +34,14 @@ pub fn recall(ctx: &Context, identity: &str) -> Option<Outcome> {
 
 /// True where the host came to the end of its plan of `steps` steps without a
 /// flaw. A selftest that cannot pass there is none.
-fn is_flawless(outcome: &Outcome, steps: usize) -> bool {
+fn is_flawless(outcome: &Outcome, mode: Mode, steps: usize) -> bool {
     let end_is_fine = |end: &End| match Guests::of_step(&end.name) {
-        Some(guests) => contest::verdict(guests, end) == Verdict::Passed,
+        Some(_) => contest::verdict(end) == Verdict::Passed,
         // What failed by accident must not become the rule.
         None => match end.verdict() {
             Verdict::Passed | Verdict::Skipped(_) => true,
             Verdict::Failed(_) => {
-                end.outcome == plan::Outcome::Exited && kselftests::cannot_pass(&end.name)
+                end.outcome == plan::Outcome::Exited && kselftests::cannot_pass(mode, &end.name)
             }
         },
     };
@@ -53,8 +54,14 @@ fn is_flawless(outcome: &Outcome, steps: usize) -> bool {
 }
 
 /// Keeps what the host with this identity did, if it was flawless.
-pub fn keep(ctx: &Context, identity: &str, outcome: &Outcome, steps: usize) -> Result<()> {
-    if !is_flawless(outcome, steps) {
+pub fn keep(
+    ctx: &Context,
+    identity: &str,
+    outcome: &Outcome,
+    mode: Mode,
+    steps: usize,
+) -> Result<()> {
+    if !is_flawless(outcome, mode, steps) {
         return Ok(());
     }
     let path = place(ctx, identity);
@@ -98,9 +105,9 @@ mod tests {
             warnings: vec!["WARNING:".into()],
             ..Outcome::default()
         };
-        keep(&ctx, "a", &flawed, 0).unwrap();
+        keep(&ctx, "a", &flawed, Mode::Vhe, 0).unwrap();
         assert!(recall(&ctx, "a").is_none());
-        keep(&ctx, "a", &Outcome::default(), 1).unwrap();
+        keep(&ctx, "a", &Outcome::default(), Mode::Vhe, 1).unwrap();
         assert!(recall(&ctx, "a").is_none(), "a step did not end");
         keep(
             &ctx,
@@ -109,6 +116,7 @@ mod tests {
                 boot_ms: 7,
                 ..Outcome::default()
             },
+            Mode::Vhe,
             0,
         )
         .unwrap();

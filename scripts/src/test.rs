@@ -197,7 +197,7 @@ fn boot_or_recall(
         }
     }
     let outcome = boot::boot(ctx, &host, &built.programs, step)?;
-    reference::keep(ctx, &identity, &outcome, spec.plan.steps.len())?;
+    reference::keep(ctx, &identity, &outcome, spec.mode, spec.plan.steps.len())?;
     Ok(outcome)
 }
 
@@ -302,7 +302,7 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<S
             results.add(
                 ui,
                 format!("{}@{name}", guests.test_name()),
-                contest::verdict(guests, end),
+                contest::verdict(end),
                 &detail,
             );
         } else if step.name.starts_with(faults::PREFIX) {

@@ -65,15 +65,15 @@ pub struct Guest {
 }
 
 /// The command for guest `index`, which checks for `seconds`.
-fn command(options: &Options, vmm: Vmm, index: usize, seconds: u64) -> Command {
+fn command(options: &Options, index: usize, seconds: u64) -> Command {
     let cpus = options.vcpus.to_string();
     let pin: Vec<_> = options.cpus.iter().map(usize::to_string).collect();
     // Each guest numbers its patterns from elsewhere, so that a value of
     // another guest is told from its own.
     let seed = 1 + index * 100;
     let check = format!("quiet panic=-1 fp.seconds={seconds} fp.seed={seed}");
-    match vmm {
-        Vmm::Ours | Vmm::Both => {
+    match options.vmm {
+        Vmm::Ours => {
             let mut command = Command::new("/kvm-rust/bin/vmm");
             command
                 .args(["--kernel", &options.kernel, "--initrd", &options.initrd])
@@ -102,21 +102,11 @@ fn command(options: &Options, vmm: Vmm, index: usize, seconds: u64) -> Command {
     }
 }
 
-/// The VMM of guest `index`.
-pub fn vmm_of(options: &Options, index: usize) -> Vmm {
-    match options.vmm {
-        Vmm::Both if index % 2 == 1 => Vmm::Qemu,
-        Vmm::Both => Vmm::Ours,
-        vmm => vmm,
-    }
-}
-
 impl Guest {
     /// Starts guest `index`.
     pub fn start(options: &Options, index: usize, seconds: u64) -> Result<Self> {
-        let vmm = vmm_of(options, index);
-        let name = format!("guest {index} ({vmm:?})");
-        let mut command = command(options, vmm, index, seconds);
+        let name = format!("guest {index} ({:?})", options.vmm);
+        let mut command = command(options, index, seconds);
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         // The VMM inherits where this thread runs.
         affinity::pin(&options.cpus)?;

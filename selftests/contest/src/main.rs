@@ -11,6 +11,7 @@
 mod affinity;
 mod guest;
 mod host_task;
+mod kernel_programs;
 mod neon;
 mod options;
 
@@ -24,14 +25,11 @@ use serde::Serialize;
 
 use guest::Guest;
 use neon::Neon;
-use options::{Options, Role, Vmm};
+use options::{Options, Role, Tasks};
 
 /// Time that guests may take longer than they were told to check: emulated
 /// ones share two CPUs with host tasks.
 const SLACK: Duration = Duration::from_secs(120);
-
-/// Seconds that guests of QEMU check more than the others, who boot meanwhile.
-const HEAD_START_S: u64 = 15;
 
 /// What came out.
 #[derive(Debug, Default, Serialize)]
@@ -57,21 +55,20 @@ impl Outcome {
         if self.guests > 0 && self.guest_checks == 0 {
             bail!("the guests did not check anything");
         }
-        if !options.boot_only && options.host_tasks > 0 && self.host_checks == 0 {
+        if options.host_tasks > 0 && self.host_checks == 0 {
             bail!("the host tasks did not check anything");
         }
-        if !options.boot_only && !options.no_neon && self.neon_rounds == 0 {
+        if !options.no_neon && self.neon_rounds == 0 {
             bail!("no softirq used the FP registers");
         }
         Ok(())
     }
 }
 
-/// Starts the guests of `indices` and waits until they have booted.
-fn start(options: &Options, indices: &[usize], seconds: u64) -> Result<Vec<Guest>> {
-    let mut guests = indices
-        .iter()
-        .map(|index| Guest::start(options, *index, seconds))
+/// Starts the guests and waits until they have booted.
+fn start(options: &Options) -> Result<Vec<Guest>> {
+    let mut guests = (0..options.guests)
+        .map(|index| Guest::start(options, index, options.seconds))
         .collect::<Result<Vec<_>>>()?;
     for guest in &mut guests {
         guest.wait_for_boot(Duration::from_secs(options.boot_timeout))?;
@@ -79,47 +76,42 @@ fn start(options: &Options, indices: &[usize], seconds: u64) -> Result<Vec<Guest
     Ok(guests)
 }
 
+/// Has our host tasks work for the time that was asked for.
+fn work(options: &Options) -> Result<Tally> {
+    let tasks = host_task::assign(options.host_tasks, &options.cpus, options.seconds);
+    let tasks = tasks
+        .iter()
+        .map(|task| task.spawn())
+        .collect::<Result<Vec<_>>>()?;
+    let mut tally = Tally::default();
+    for task in tasks {
+        tally += task.finish()?;
+    }
+    Ok(tally)
+}
+
 fn run(options: &Options) -> Result<Outcome> {
     let mut outcome = Outcome::default();
-    let (count, seconds) = if options.boot_only {
-        (1, 1)
-    } else {
-        (options.guests, options.seconds)
+    let guests = start(options)?;
+    let neon = match options.no_neon {
+        true => None,
+        false => Some(Neon::start(&options.cpus)?),
     };
-    // All are to be at it at the same time, and QEMU takes longest to start.
-    let (slow, fast): (Vec<_>, Vec<_>) =
-        (0..count).partition(|index| guest::vmm_of(options, *index) == Vmm::Qemu);
-    let head_start = if fast.is_empty() { 0 } else { HEAD_START_S };
-    let mut guests = start(options, &slow, seconds + head_start)?;
-    guests.extend(start(options, &fast, seconds)?);
-
-    if !options.boot_only {
-        let neon = if options.no_neon {
-            None
-        } else {
-            Some(Neon::start(&options.cpus)?)
-        };
-        let tasks = host_task::assign(options.host_tasks, &options.cpus, seconds);
-        let tasks = tasks
-            .iter()
-            .map(|task| task.spawn())
-            .collect::<Result<Vec<_>>>()?;
-        let mut tally = Tally::default();
-        for task in tasks {
-            tally += task.finish()?;
-        }
-        outcome.host_checks = tally.checks;
-        outcome.host_corruptions = tally.corruptions;
-        if let Some(neon) = neon {
-            let counts = neon.stop()?;
-            outcome.neon_rounds = counts.rounds;
-            outcome.neon_corruptions = counts.corruptions;
-        }
+    let tally = match options.tasks {
+        Tasks::Ours => work(options)?,
+        Tasks::Kernel => kernel_programs::run(&options.cpus, options.seconds)?,
+    };
+    outcome.host_checks = tally.checks;
+    outcome.host_corruptions = tally.corruptions;
+    if let Some(neon) = neon {
+        let counts = neon.stop()?;
+        outcome.neon_rounds = counts.rounds;
+        outcome.neon_corruptions = counts.corruptions;
     }
 
     outcome.guests = guests.len();
     for guest in guests {
-        let played = guest.finish(Duration::from_secs(seconds) + SLACK)?;
+        let played = guest.finish(Duration::from_secs(options.seconds) + SLACK)?;
         outcome.guest_checks += played.checks;
         outcome.guest_corruptions += played.corruptions;
         outcome.guest_boot_ms.push(played.boot.as_millis() as u64);

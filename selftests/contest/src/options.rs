@@ -19,7 +19,10 @@ pub struct Options {
     /// Host CPUs to work on
     #[arg(long, value_delimiter = ',', default_value = "0,1")]
     pub cpus: Vec<usize>,
-    /// Host tasks on each CPU
+    /// What the host tasks are
+    #[arg(long, value_enum, default_value_t = Tasks::Ours)]
+    pub tasks: Tasks,
+    /// Our host tasks on each CPU
     #[arg(long, default_value_t = 2)]
     pub host_tasks: usize,
     /// Guests
@@ -28,7 +31,7 @@ pub struct Options {
     /// vCPUs of each guest
     #[arg(long, default_value_t = 2)]
     pub vcpus: usize,
-    /// Who runs the guests; "both" takes turns
+    /// Who runs the guests
     #[arg(long, value_enum, default_value_t = Vmm::Ours)]
     pub vmm: Vmm,
     /// Make the guests of our VMM protected VMs
@@ -37,9 +40,6 @@ pub struct Options {
     /// Do not use the FP registers in softirqs
     #[arg(long)]
     pub no_neon: bool,
-    /// Only boot one guest, with a second of checking inside, and power it off
-    #[arg(long)]
-    pub boot_only: bool,
     /// Seconds that a guest may take to reach userspace
     #[arg(long, default_value_t = 120)]
     pub boot_timeout: u64,
@@ -64,5 +64,13 @@ pub enum Role {
 pub enum Vmm {
     Ours,
     Qemu,
-    Both,
+}
+
+/// Who works the FP registers on the host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Tasks {
+    /// Ours, which go through all vector lengths.
+    Ours,
+    /// The programs of the kernel's arm64/fp selftests, with signals.
+    Kernel,
 }
