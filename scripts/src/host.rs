@@ -127,6 +127,12 @@ impl Cpu {
         match self {
             // The architected algorithm costs TCG most of its time.
             Self::Max => "max,pauth-impdef=on",
+            // Revision r1p3. On r1p2 and before, where Linux works around
+            // erratum 834220, Linux 7.3 never resolves a stage 2 fault on a
+            // walk of the guest's page tables: __hpfar_valid() distrusts
+            // HPFAR_EL2 there as well, and translating the address by AT
+            // takes the same fault.
+            Self::CortexA57 => "cortex-a57,midr=0x411fd073",
             other => other.name(),
         }
     }

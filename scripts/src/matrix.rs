@@ -137,15 +137,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
         for variant in [Variant::Rust, Variant::C] {
             let mut steps = contests(mode, seconds, 240);
             steps.push(contest::step(Guests::Qemu, seconds, 240));
-            let mut selftests = kselftests::steps(programs, mode, full)?;
-            if cpu == Cpu::CortexA57 && !full {
-                // Programs that hang there, with C too, must not take all the
-                // time. The others need a second or two.
-                for step in &mut selftests {
-                    step.timeout_s = step.timeout_s.min(20);
-                }
-            }
-            steps.extend(selftests);
+            steps.extend(kselftests::steps(programs, mode, full)?);
             // Once: they do not depend on how KVM runs, and max has most to test.
             if variant == Variant::Rust && cpu == Cpu::Max && mode == Mode::Vhe {
                 steps.extend(unit_tests(programs)?);
