@@ -50,12 +50,6 @@ fn run() -> Result<()> {
         cpus: cpus()?,
     })?;
 
-    if let Err(error) = plan.apply_settings() {
-        port.send(&Event::Error {
-            message: &format!("{error:#}"),
-        })?;
-        return Err(error);
-    }
     for step in &plan.steps {
         port.send(&Event::Start { name: &step.name })?;
         let done = step::run(step);

@@ -13,22 +13,9 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
-    /// Files to write before the first step, /proc/sys/... in most cases.
-    #[serde(default)]
-    pub sysctl: Vec<Setting>,
     /// What to run, one after the other. A step that fails does not keep the
     /// others from running.
     pub steps: Vec<Step>,
-}
-
-/// A value for a file.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Setting {
-    /// The file.
-    pub path: String,
-    /// The value.
-    pub value: String,
 }
 
 /// A program to run.
@@ -55,14 +42,6 @@ impl Plan {
         let text = fs::read_to_string(path)
             .with_context(|| format!("there is no plan at {}", path.display()))?;
         serde_json::from_str(&text).with_context(|| format!("{} is not a plan", path.display()))
-    }
-
-    /// Writes the settings.
-    pub fn apply_settings(&self) -> Result<()> {
-        for Setting { path, value } in &self.sysctl {
-            fs::write(path, value).with_context(|| format!("cannot write {value} to {path}"))?;
-        }
-        Ok(())
     }
 }
 

@@ -42,11 +42,6 @@ pub enum Event<'a> {
         /// Objects from lines that begin with `result: `.
         output: &'a [serde_json::Value],
     },
-    /// The plan cannot be carried out.
-    Error {
-        /// Why.
-        message: &'a str,
-    },
     /// All steps are over.
     Done {
         /// Value of /proc/sys/kernel/tainted.
