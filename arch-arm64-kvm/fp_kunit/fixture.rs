@@ -193,7 +193,7 @@ impl Fixture {
     fn can_be_saved(&self, bound: &bindings::cpu_fp_state) -> bool {
         let sve = bound.to_save == bindings::fp_type_FP_STATE_SVE;
         core::ptr::eq(bound.st, &self.vcpu.arch.ctxt.fp_regs)
-            && (!sve || self.is_bound_in(bound) && Some(bound.sve_vl) == cpu::sve_vector_length())
+            && (!sve || self.is_bound_in(bound) && bound.sve_vl == cpu::sve_vector_length())
     }
 
     /// Returns whether `bound` saves FPMR into this vCPU.

@@ -135,18 +135,23 @@ mod tests {
 
     #[test]
     fn b10_format_is_said_when_the_state_is_bound() -> Result {
-        let Some(vector_length) = cpu::sve_vector_length() else {
+        let Some(lengths) = fixture::without_preemption(cpu::sve_vector_lengths) else {
             return fixture::skip(c"the CPU has no SVE");
         };
-        let fixture = Fixture::new(Some(vector_length))?;
-        let bound = fixture.loaded(|vcpu| {
-            vcpu.run(|| Registers::pattern(0xa1).load());
-            fixture::bound_state()
-        });
-        assert!(bound.to_save == bindings::fp_type_FP_STATE_SVE);
-        assert!(bound.sve_vl == vector_length);
-        assert!(fixture.is_bound_in(&bound));
-        assert!(fixture.fp_type() == bindings::fp_type_FP_STATE_SVE);
+        for length in lengths {
+            let fixture = Fixture::new(Some(length))?;
+            let bound = fixture.loaded(|vcpu| {
+                vcpu.run(|| {
+                    cpu::set_sve_vector_length(length);
+                    Registers::pattern(0xa1).load();
+                });
+                fixture::bound_state()
+            });
+            assert!(bound.to_save == bindings::fp_type_FP_STATE_SVE);
+            assert!(bound.sve_vl == length);
+            assert!(fixture.is_bound_in(&bound));
+            assert!(fixture.fp_type() == bindings::fp_type_FP_STATE_SVE);
+        }
         Ok(())
     }
 
@@ -180,12 +185,19 @@ mod tests {
 
     #[test]
     fn b14_sve_state_is_saved_into_the_vcpus_own_storage() -> Result {
-        let Some(vector_length) = cpu::sve_vector_length() else {
+        let Some(lengths) = fixture::without_preemption(cpu::sve_vector_lengths) else {
             return fixture::skip(c"the CPU has no SVE");
         };
-        let fixture = Fixture::new(Some(vector_length))?;
-        fixture.loaded(|vcpu| vcpu.run(|| cpu::fill_z_registers(0xe1)));
-        assert!(fixture.sve_storage_holds_z_registers(0xe1));
+        for length in lengths {
+            let fixture = Fixture::new(Some(length))?;
+            fixture.loaded(|vcpu| {
+                vcpu.run(|| {
+                    cpu::set_sve_vector_length(length);
+                    cpu::fill_z_registers(0xe1);
+                });
+            });
+            assert!(fixture.sve_storage_holds_z_registers(0xe1));
+        }
         Ok(())
     }
 
