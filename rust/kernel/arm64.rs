@@ -6,6 +6,11 @@
 //! holds inline assembly or calls the architecture's header inlines. Everything is safe to call, or
 //! says what the caller has to prove.
 
+pub mod barrier;
 pub mod cpucap;
 pub mod fp;
+mod instruction;
+pub mod registers;
+pub mod sysreg;
 pub mod thread_flag;
+pub mod world;

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The instructions that the other primitives are made of.
+//!
+//! All inline assembly of system registers, barriers and alternatives stands here, and nothing
+//! else. A simulated CPU replaces this file, and runs everything above it on any machine.
+
+use super::{
+    barrier::Domain,
+    sysreg::RegisterName, //
+};
+
+/// MRS.
+///
+/// # Safety
+///
+/// See [`read`](super::sysreg::read).
+#[inline(always)]
+pub(crate) unsafe fn mrs<N: RegisterName>() -> u64 {
+    let value;
+    // SAFETY: By the safety requirements. Writes one general-purpose register.
+    unsafe {
+        crate::asm!(
+            "mrs {value}, S{op0}_{op1}_C{crn}_C{crm}_{op2}";
+            value = out(reg) value,
+            op0 = const N::ENCODING.op0,
+            op1 = const N::ENCODING.op1,
+            crn = const N::ENCODING.crn,
+            crm = const N::ENCODING.crm,
+            op2 = const N::ENCODING.op2,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    value
+}
+
+/// MSR.
+///
+/// # Safety
+///
+/// See [`write`](super::sysreg::write).
+#[inline(always)]
+pub(crate) unsafe fn msr<N: RegisterName>(value: u64) {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        crate::asm!(
+            "msr S{op0}_{op1}_C{crn}_C{crm}_{op2}, {value}";
+            value = in(reg) value,
+            op0 = const N::ENCODING.op0,
+            op1 = const N::ENCODING.op1,
+            crn = const N::ENCODING.crn,
+            crm = const N::ENCODING.crm,
+            op2 = const N::ENCODING.op2,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// MSR, from XZR.
+///
+/// # Safety
+///
+/// See [`write`](super::sysreg::write).
+#[inline(always)]
+pub(crate) unsafe fn msr_xzr<N: RegisterName>() {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        crate::asm!(
+            "msr S{op0}_{op1}_C{crn}_C{crm}_{op2}, xzr";
+            op0 = const N::ENCODING.op0,
+            op1 = const N::ENCODING.op1,
+            crn = const N::ENCODING.crn,
+            crm = const N::ENCODING.crm,
+            op2 = const N::ENCODING.op2,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// MRS by the name `OLD`, which the alternatives patch into one by the name `NEW` on a system that
+/// has capability `CPUCAP`.
+///
+/// # Safety
+///
+/// See [`read`](super::sysreg::read), for the name that is in force.
+#[inline(always)]
+pub(crate) unsafe fn mrs_alternative<OLD, NEW, const CPUCAP: u32>() -> u64
+where
+    OLD: RegisterName,
+    NEW: RegisterName,
+{
+    let value;
+    // SAFETY: By the safety requirements. Writes one general-purpose register.
+    unsafe {
+        crate::asm!(
+            include!(concat!(
+                env!("OBJTREE"),
+                "/rust/kernel/arm64/generated_alternative_mrs_asm.rs"
+            ));
+            value = out(reg) value,
+            old_op0 = const OLD::ENCODING.op0,
+            old_op1 = const OLD::ENCODING.op1,
+            old_crn = const OLD::ENCODING.crn,
+            old_crm = const OLD::ENCODING.crm,
+            old_op2 = const OLD::ENCODING.op2,
+            new_op0 = const NEW::ENCODING.op0,
+            new_op1 = const NEW::ENCODING.op1,
+            new_crn = const NEW::ENCODING.crn,
+            new_crm = const NEW::ENCODING.crm,
+            new_op2 = const NEW::ENCODING.op2,
+            cpucap = const CPUCAP,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    value
+}
+
+/// MSR by the name `OLD`, which the alternatives patch into one by the name `NEW` on a system that
+/// has capability `CPUCAP`.
+///
+/// # Safety
+///
+/// See [`write`](super::sysreg::write), for the name that is in force.
+#[inline(always)]
+pub(crate) unsafe fn msr_alternative<OLD, NEW, const CPUCAP: u32>(value: u64)
+where
+    OLD: RegisterName,
+    NEW: RegisterName,
+{
+    // SAFETY: By the safety requirements.
+    unsafe {
+        crate::asm!(
+            include!(concat!(
+                env!("OBJTREE"),
+                "/rust/kernel/arm64/generated_alternative_msr_asm.rs"
+            ));
+            value = in(reg) value,
+            old_op0 = const OLD::ENCODING.op0,
+            old_op1 = const OLD::ENCODING.op1,
+            old_crn = const OLD::ENCODING.crn,
+            old_crm = const OLD::ENCODING.crm,
+            old_op2 = const OLD::ENCODING.op2,
+            new_op0 = const NEW::ENCODING.op0,
+            new_op1 = const NEW::ENCODING.op1,
+            new_crn = const NEW::ENCODING.crn,
+            new_crm = const NEW::ENCODING.crm,
+            new_op2 = const NEW::ENCODING.op2,
+            cpucap = const CPUCAP,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// ISB.
+#[inline(always)]
+pub(crate) fn isb() {
+    // Without `nomem`, so that the compiler keeps memory accesses on their side.
+    // SAFETY: Changes nothing.
+    unsafe { crate::asm!("isb"; options(nostack, preserves_flags)) };
+}
+
+/// DSB.
+#[inline(always)]
+pub(crate) fn dsb<D: Domain>() {
+    // SAFETY: As for `isb`.
+    unsafe { crate::asm!("dsb #{crm}"; crm = const D::CRM, options(nostack, preserves_flags)) };
+}
+
+/// Tests capability `CPUCAP`, laid out for a CPU that has it.
+///
+/// Before alternatives are patched, the answer is `false`.
+#[inline(always)]
+pub(crate) fn alternative_has_cap_likely<const CPUCAP: u32>() -> bool {
+    'l_no: {
+        // SAFETY: A branch that the alternatives patch into a NOP; it touches neither registers nor
+        // memory, and its target is the end of this block.
+        unsafe {
+            crate::asm!(
+                include!(concat!(
+                    env!("OBJTREE"),
+                    "/rust/kernel/arm64/generated_alternative_likely_asm.rs"
+                ));
+                l_no = label { break 'l_no },
+                cpucap = const CPUCAP,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        return true;
+    }
+    false
+}
+
+/// Tests capability `CPUCAP`, laid out for a CPU that lacks it.
+///
+/// Before alternatives are patched, the answer is `false`.
+#[inline(always)]
+pub(crate) fn alternative_has_cap_unlikely<const CPUCAP: u32>() -> bool {
+    'l_yes: {
+        // SAFETY: A NOP that the alternatives patch into a branch; it touches neither registers nor
+        // memory, and its target is the end of this block.
+        unsafe {
+            crate::asm!(
+                include!(concat!(
+                    env!("OBJTREE"),
+                    "/rust/kernel/arm64/generated_alternative_unlikely_asm.rs"
+                ));
+                l_yes = label { break 'l_yes },
+                cpucap = const CPUCAP,
+                options(nomem, nostack, preserves_flags),
+            );
+        }
+        return false;
+    }
+    true
+}

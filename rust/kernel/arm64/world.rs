@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The two worlds that hypervisor code is built for, and what registers are called there.
+//!
+//! One source serves both. What differs is the type `W: World` that it is instantiated with.
+//!
+//! C header: [`arch/arm64/include/asm/kvm_hyp.h`](srctree/arch/arm64/include/asm/kvm_hyp.h)
+
+use super::{
+    instruction,
+    sysreg::{
+        El0Register,
+        El1Register,
+        El2Register, //
+    },
+};
+
+/// Where hypervisor code runs.
+///
+/// All functions require what [`sysreg::read`](super::sysreg::read) and
+/// [`sysreg::write`](super::sysreg::write) do, and that the code runs at EL2 in that world.
+pub trait World {
+    /// Whether this is the kernel itself, at EL2; C's `has_vhe()`.
+    const VHE: bool;
+
+    /// Reads a register of EL1, the guest's or, without VHE, the host's.
+    ///
+    /// # Safety
+    ///
+    /// See [`World`].
+    unsafe fn read_el1<R: El1Register>() -> R;
+
+    /// Writes a register of EL1, the guest's or, without VHE, the host's.
+    ///
+    /// # Safety
+    ///
+    /// See [`World`].
+    unsafe fn write_el1<R: El1Register>(value: R);
+
+    /// Reads a register of EL2, the hypervisor's own.
+    ///
+    /// # Safety
+    ///
+    /// See [`World`].
+    unsafe fn read_el2<R: El2Register>() -> R;
+
+    /// Writes a register of EL2, the hypervisor's own.
+    ///
+    /// # Safety
+    ///
+    /// See [`World`].
+    unsafe fn write_el2<R: El2Register>(value: R);
+
+    /// Reads a register of EL0, the guest's or, without VHE, the host's.
+    ///
+    /// # Safety
+    ///
+    /// See [`World`].
+    unsafe fn read_el0<R: El0Register>() -> R;
+
+    /// Writes a register of EL0, the guest's or, without VHE, the host's.
+    ///
+    /// # Safety
+    ///
+    /// See [`World`].
+    unsafe fn write_el0<R: El0Register>(value: R);
+}
+
+/// The kernel runs at EL2, with `HCR_EL2.E2H` set, and the hypervisor is part of it.
+pub enum Vhe {}
+
+impl World for Vhe {
+    const VHE: bool = true;
+
+    #[inline(always)]
+    unsafe fn read_el1<R: El1Register>() -> R {
+        // SAFETY: By the safety requirements; E2H is 1, so the name is there.
+        R::from(unsafe { instruction::mrs::<R::El12>() })
+    }
+
+    #[inline(always)]
+    unsafe fn write_el1<R: El1Register>(value: R) {
+        // SAFETY: As for `read_el1`.
+        unsafe { instruction::msr::<R::El12>(value.into()) }
+    }
+
+    #[inline(always)]
+    unsafe fn read_el2<R: El2Register>() -> R {
+        // SAFETY: By the safety requirements; E2H is 1, so the name reaches the register of EL2.
+        R::from(unsafe { instruction::mrs::<R::E2h>() })
+    }
+
+    #[inline(always)]
+    unsafe fn write_el2<R: El2Register>(value: R) {
+        // SAFETY: As for `read_el2`.
+        unsafe { instruction::msr::<R::E2h>(value.into()) }
+    }
+
+    #[inline(always)]
+    unsafe fn read_el0<R: El0Register>() -> R {
+        // SAFETY: As for `read_el1`.
+        R::from(unsafe { instruction::mrs::<R::El02>() })
+    }
+
+    #[inline(always)]
+    unsafe fn write_el0<R: El0Register>(value: R) {
+        // SAFETY: As for `read_el1`.
+        unsafe { instruction::msr::<R::El02>(value.into()) }
+    }
+}
+
+/// The kernel runs at EL1, and the hypervisor is an object of its own at EL2.
+///
+/// `HCR_EL2.E2H` is 0 there, or 1 with hVHE. That is known once the CPUs are, so each access is one
+/// instruction that is patched at boot.
+pub enum Nvhe {}
+
+impl World for Nvhe {
+    const VHE: bool = false;
+
+    #[inline(always)]
+    unsafe fn read_el1<R: El1Register>() -> R {
+        // SAFETY: By the safety requirements; E2H is 1 where the capability is there, so either
+        // name is used where it reaches the register of EL1.
+        R::from(unsafe {
+            instruction::mrs_alternative::<R, R::El12, { bindings::ARM64_KVM_HVHE }>()
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn write_el1<R: El1Register>(value: R) {
+        // SAFETY: As for `read_el1`.
+        unsafe {
+            instruction::msr_alternative::<R, R::El12, { bindings::ARM64_KVM_HVHE }>(value.into())
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn read_el2<R: El2Register>() -> R {
+        // SAFETY: As for `read_el1`, with the names of the register of EL2.
+        R::from(unsafe {
+            instruction::mrs_alternative::<R, R::E2h, { bindings::ARM64_KVM_HVHE }>()
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn write_el2<R: El2Register>(value: R) {
+        // SAFETY: As for `read_el2`.
+        unsafe {
+            instruction::msr_alternative::<R, R::E2h, { bindings::ARM64_KVM_HVHE }>(value.into())
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn read_el0<R: El0Register>() -> R {
+        // SAFETY: As for `read_el1`, with the names of the register of EL0.
+        R::from(unsafe {
+            instruction::mrs_alternative::<R, R::El02, { bindings::ARM64_KVM_HVHE }>()
+        })
+    }
+
+    #[inline(always)]
+    unsafe fn write_el0<R: El0Register>(value: R) {
+        // SAFETY: As for `read_el0`.
+        unsafe {
+            instruction::msr_alternative::<R, R::El02, { bindings::ARM64_KVM_HVHE }>(value.into())
+        }
+    }
+}
