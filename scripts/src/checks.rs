@@ -232,6 +232,7 @@ fn clippy_scripts(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
 
 fn clippy_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     let mut command = programs::cargo(ctx, &["clippy", "--locked", "--release", "--workspace"]);
+    programs::with_source(ctx, &mut command)?;
     programs::cross(&mut command);
     command.arg("--all-targets");
     process::run(
@@ -257,6 +258,7 @@ fn test_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
         &["--exclude", "vmm"]
     };
     let mut command = programs::cargo(ctx, &["test", "--locked", "--workspace"]);
+    programs::with_source(ctx, &mut command)?;
     process::run(command.args(vmm), log, step)
 }
 

@@ -30,6 +30,16 @@ pub fn cargo(ctx: &Context, arguments: &[&str]) -> Command {
     command
 }
 
+/// Lets a cargo command build and run what is for the build machine: it reads
+/// files of the kernel source.
+pub fn with_source(ctx: &Context, command: &mut Command) -> Result<()> {
+    command.env("KDIR", source::find(ctx)?.path);
+    Ok(())
+}
+
+/// The crate that is for the build machine alone.
+const NOT_FOR_HOSTS: [&str; 2] = ["--exclude", "simulated-cpu"];
+
 /// Only one run builds selftests/ at a time.
 fn lock(ctx: &Context) -> Result<Lock> {
     let path = ctx.target("selftests.lock");
@@ -62,6 +72,7 @@ pub fn build_ours(ctx: &Context) -> Result<PathBuf> {
             TARGET,
         ],
     );
+    command.args(NOT_FOR_HOSTS);
     cross(&mut command);
     process::run(&mut command, &log, &step).context("selftests/ does not build")?;
     step.end("built");
@@ -100,6 +111,7 @@ pub fn build_tests(ctx: &Context) -> Result<PathBuf> {
     ];
     let mut command = cargo(ctx, &arguments);
     command.args(["--message-format=json-render-diagnostics", "--quiet"]);
+    command.args(NOT_FOR_HOSTS);
     cross(&mut command);
     let messages = process::output(&mut command).context("the tests of selftests/ do not build")?;
     let folder = ctx.target("selftests").join("tests");

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A function for each way to access each register, to look at its code.
+
+use crate::arm64::barrier::{dsb, isb, Ish, Nsh, Sy};
+use crate::arm64::registers::*;
+use crate::arm64::sysreg::{read, write, write_zero};
+use crate::arm64::world::{Nvhe, Vhe, World};
+use crate::for_each::for_each_register;
+use paste::paste;
+
+/// Two functions with C's calling convention: one that reads, one that writes.
+macro_rules! pair {
+    ($prefix:ident, $register:ident, $read:expr, $write:expr) => {
+        paste! {
+            #[no_mangle]
+            unsafe extern "C" fn [<$prefix _read_ $register>]() -> u64 {
+                // SAFETY: Nobody calls this.
+                let value: $register = unsafe { $read };
+                value.into()
+            }
+
+            #[no_mangle]
+            unsafe extern "C" fn [<$prefix _write_ $register>](value: u64) {
+                // SAFETY: Nobody calls this.
+                unsafe { $write($register::from_raw(value)) }
+            }
+        }
+    };
+}
+
+macro_rules! accessors {
+    (names: [$($name:ident),*]; registers: [$($register:ident),*];
+     el0: [$($el0:ident),*]; el1: [$($el1:ident),*]; el2: [$($el2:ident),*];) => {
+        $(pair!(plain, $register, read(), write);)*
+        $(
+            paste! {
+                #[no_mangle]
+                unsafe extern "C" fn [<plain_zero_ $register>]() {
+                    // SAFETY: Nobody calls this.
+                    unsafe { write_zero::<$register>() }
+                }
+            }
+        )*
+        $(pair!(vhe, $el0, Vhe::read_el0(), Vhe::write_el0);)*
+        $(pair!(vhe, $el1, Vhe::read_el1(), Vhe::write_el1);)*
+        $(pair!(vhe, $el2, Vhe::read_el2(), Vhe::write_el2);)*
+        $(pair!(nvhe, $el0, Nvhe::read_el0(), Nvhe::write_el0);)*
+        $(pair!(nvhe, $el1, Nvhe::read_el1(), Nvhe::write_el1);)*
+        $(pair!(nvhe, $el2, Nvhe::read_el2(), Nvhe::write_el2);)*
+    };
+}
+for_each_register!(accessors);
+
+/// All barriers.
+#[no_mangle]
+extern "C" fn barriers() {
+    isb();
+    dsb::<Nsh>();
+    dsb::<Ish>();
+    dsb::<Sy>();
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: GPL-2.0
+//! A CPU at EL2: its system registers, and what was done to them.
+
+use crate::arm64::registers::HCR_EL2;
+use crate::arm64::sysreg::{Encoding, RegisterName, SystemRegister};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// What the code at EL2 runs as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// The kernel, with `HCR_EL2.E2H` 1.
+    Vhe,
+    /// The hypervisor of a kernel at EL1, with `HCR_EL2.E2H` 0.
+    Nvhe,
+    /// The same, with `HCR_EL2.E2H` 1.
+    Hvhe,
+}
+
+impl Mode {
+    /// All modes.
+    pub const ALL: [Mode; 3] = [Mode::Vhe, Mode::Nvhe, Mode::Hvhe];
+}
+
+/// One access, by the name that the instruction has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// MRS.
+    Read {
+        /// The name.
+        name: &'static str,
+        /// What was read.
+        value: u64,
+    },
+    /// MSR.
+    Write {
+        /// The name.
+        name: &'static str,
+        /// What was written.
+        value: u64,
+    },
+    /// ISB.
+    Isb,
+    /// DSB, with its option.
+    Dsb(&'static str),
+}
+
+impl fmt::Display for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Access::Read { name, value } => write!(f, "mrs {name} {value:#x}"),
+            Access::Write { name, value } => write!(f, "msr {name} {value:#x}"),
+            Access::Isb => f.write_str("isb"),
+            Access::Dsb(option) => write!(f, "dsb {option}"),
+        }
+    }
+}
+
+/// A simulated CPU.
+///
+/// A register that was never written holds a value that is its own: code that
+/// depends on it, or takes one register for another, is seen to.
+#[derive(Clone, Debug)]
+pub struct Cpu {
+    registers: BTreeMap<Encoding, u64>,
+    capabilities: BTreeSet<u32>,
+    trace: Vec<Access>,
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Cpu>> = const { RefCell::new(None) };
+}
+
+impl Cpu {
+    /// A CPU on which the kernel has come up in a mode, and has found no
+    /// features but those that the mode needs.
+    pub fn new(mode: Mode) -> Self {
+        let mut cpu = Self {
+            registers: BTreeMap::new(),
+            capabilities: BTreeSet::new(),
+            trace: Vec::new(),
+        };
+        cpu.add_capability(bindings::ARM64_ALWAYS_BOOT);
+        cpu.add_capability(bindings::ARM64_ALWAYS_SYSTEM);
+        if mode == Mode::Vhe {
+            cpu.add_capability(bindings::ARM64_HAS_VIRT_HOST_EXTN);
+        }
+        if mode == Mode::Hvhe {
+            cpu.add_capability(bindings::ARM64_KVM_HVHE);
+        }
+        cpu.set(HCR_EL2::from_raw(0).with_e2h(mode != Mode::Nvhe));
+        cpu
+    }
+
+    /// A CPU whose capabilities the kernel does not know yet.
+    pub fn before_capabilities_are_known() -> Self {
+        let mut cpu = Self::new(Mode::Nvhe);
+        cpu.capabilities.clear();
+        cpu
+    }
+
+    /// Gives the system a capability, one of `bindings::ARM64_*`.
+    pub fn add_capability(&mut self, capability: u32) {
+        self.capabilities.insert(capability);
+    }
+
+    /// Returns whether the system has a capability.
+    pub fn has_capability(&self, capability: u32) -> bool {
+        self.capabilities.contains(&capability)
+    }
+
+    /// Returns what a register holds, whatever name reaches it.
+    pub fn get<R: SystemRegister>(&self) -> R {
+        R::from(self.register(R::ENCODING))
+    }
+
+    /// Changes what a register holds, whatever name reaches it.
+    pub fn set<R: SystemRegister>(&mut self, value: R) {
+        self.registers.insert(R::ENCODING, value.into());
+    }
+
+    /// All accesses so far, in order.
+    pub fn trace(&self) -> &[Access] {
+        &self.trace
+    }
+
+    /// Forgets the accesses so far.
+    pub fn clear_trace(&mut self) {
+        self.trace.clear();
+    }
+
+    /// Runs code on this CPU: what it does to system registers it does to
+    /// those of `self`.
+    ///
+    /// # Panics
+    ///
+    /// If the code does what stops a kernel: an UNDEFINED access, or a `BUG`.
+    pub fn run<T>(self, code: impl FnOnce() -> T) -> (Self, T) {
+        /// Takes the CPU off the thread, also when the code panics.
+        struct OffThread;
+
+        impl Drop for OffThread {
+            fn drop(&mut self) {
+                CURRENT.set(None);
+            }
+        }
+
+        let before = CURRENT.replace(Some(self));
+        assert!(before.is_none(), "this thread runs on a CPU already");
+        let _off = OffThread;
+        let result = code();
+        let cpu = CURRENT.take().expect("only `run` takes it off");
+        (cpu, result)
+    }
+
+    /// Does something to the CPU that the code of this thread runs on.
+    pub(crate) fn with_current<T>(f: impl FnOnce(&mut Cpu) -> T) -> T {
+        CURRENT.with_borrow_mut(|cpu| {
+            f(cpu
+                .as_mut()
+                .expect("no CPU on this thread: call Cpu::run()"))
+        })
+    }
+
+    fn register(&self, register: Encoding) -> u64 {
+        let Encoding {
+            op0,
+            op1,
+            crn,
+            crm,
+            op2,
+        } = register;
+        let unknown = u64::from_be_bytes([0xa5, 0x5a, 0xa5, op0, op1, crn, crm, op2]);
+        self.registers.get(&register).copied().unwrap_or(unknown)
+    }
+
+    /// The register that a name reaches now.
+    fn reached<N: RegisterName>(&self) -> Encoding {
+        if self.get::<HCR_EL2>().e2h().into_bool() {
+            return N::REACHES.with_e2h;
+        }
+        N::REACHES.without_e2h.unwrap_or_else(|| {
+            panic!("{} is UNDEFINED while HCR_EL2.E2H is 0", N::NAME);
+        })
+    }
+
+    pub(crate) fn mrs<N: RegisterName>(&mut self) -> u64 {
+        let value = self.register(self.reached::<N>());
+        let name = N::NAME;
+        self.trace.push(Access::Read { name, value });
+        value
+    }
+
+    pub(crate) fn msr<N: RegisterName>(&mut self, value: u64) {
+        let name = N::NAME;
+        self.registers.insert(self.reached::<N>(), value);
+        self.trace.push(Access::Write { name, value });
+    }
+
+    pub(crate) fn barrier(&mut self, barrier: Access) {
+        self.trace.push(barrier);
+    }
+}

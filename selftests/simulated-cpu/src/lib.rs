@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The arm64 primitives of the kernel crate, on a simulated CPU.
+//!
+//! The files are those of the kernel, by their paths; only
+//! `rust/kernel/arm64/instruction.rs`, which has the inline assembly, is
+//! replaced: by [`simulated`], which works on the [`Cpu`] of the thread. So
+//! code on top of the primitives runs in ordinary tests on any machine, and
+//! its every access to a register is seen.
+//!
+//! See `tests/trace.rs` for how code is run, and what is seen of it.
+#![cfg_attr(feature = "instructions", feature(asm_goto))]
+// `kernel.rs` is included, by which its macros count as the results of one.
+#![allow(macro_expanded_macro_exports_accessed_by_absolute_paths)]
+
+// The kernel's files call the crate by these names.
+extern crate self as bindings;
+extern crate self as kernel;
+extern crate self as pin_init;
+
+#[cfg(feature = "instructions")]
+pub mod accessors;
+#[cfg(not(feature = "instructions"))]
+mod cpu;
+#[cfg(not(feature = "instructions"))]
+pub mod simulated;
+mod standin;
+#[cfg(all(test, not(feature = "instructions")))]
+mod tests;
+
+#[cfg(not(feature = "instructions"))]
+pub use cpu::{Access, Cpu, Mode};
+pub use standin::*;
+
+#[cfg(any(test, feature = "instructions"))]
+mod for_each {
+    include!(concat!(env!("OUT_DIR"), "/for_each.rs"));
+    pub(crate) use for_each_register;
+}
+
+include!(concat!(env!("OUT_DIR"), "/kernel.rs"));
+
+/// The primitives.
+pub mod arm64 {
+    include!(concat!(env!("OUT_DIR"), "/arm64.rs"));
+}
+
+/// The unit tests of the program that generates the registers.
+#[cfg(test)]
+mod generator {
+    #![allow(dead_code)]
+    include!(concat!(env!("OUT_DIR"), "/generator.rs"));
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0
+//! In place of `rust/kernel/arm64/instruction.rs`: the same functions, on the
+//! [`Cpu`] of this thread.
+
+use crate::arm64::barrier::Domain;
+use crate::arm64::sysreg::RegisterName;
+use crate::cpu::{Access, Cpu};
+
+/// MRS.
+///
+/// # Safety
+///
+/// None here; the instruction has some.
+pub unsafe fn mrs<N: RegisterName>() -> u64 {
+    Cpu::with_current(|cpu| cpu.mrs::<N>())
+}
+
+/// MSR.
+///
+/// # Safety
+///
+/// None here; the instruction has some.
+pub unsafe fn msr<N: RegisterName>(value: u64) {
+    Cpu::with_current(|cpu| cpu.msr::<N>(value));
+}
+
+/// MSR, from XZR.
+///
+/// # Safety
+///
+/// None here; the instruction has some.
+pub unsafe fn msr_xzr<N: RegisterName>() {
+    Cpu::with_current(|cpu| cpu.msr::<N>(0));
+}
+
+/// MRS by one of two names.
+///
+/// # Safety
+///
+/// None here; the instruction has some.
+pub unsafe fn mrs_alternative<OLD, NEW, const CPUCAP: u32>() -> u64
+where
+    OLD: RegisterName,
+    NEW: RegisterName,
+{
+    Cpu::with_current(|cpu| match cpu.has_capability(CPUCAP) {
+        true => cpu.mrs::<NEW>(),
+        false => cpu.mrs::<OLD>(),
+    })
+}
+
+/// MSR by one of two names.
+///
+/// # Safety
+///
+/// None here; the instruction has some.
+pub unsafe fn msr_alternative<OLD, NEW, const CPUCAP: u32>(value: u64)
+where
+    OLD: RegisterName,
+    NEW: RegisterName,
+{
+    Cpu::with_current(|cpu| match cpu.has_capability(CPUCAP) {
+        true => cpu.msr::<NEW>(value),
+        false => cpu.msr::<OLD>(value),
+    });
+}
+
+/// ISB.
+pub fn isb() {
+    Cpu::with_current(|cpu| cpu.barrier(Access::Isb));
+}
+
+/// DSB.
+pub fn dsb<D: Domain>() {
+    Cpu::with_current(|cpu| cpu.barrier(Access::Dsb(D::NAME)));
+}
+
+/// Tests a capability.
+pub fn alternative_has_cap_likely<const CPUCAP: u32>() -> bool {
+    Cpu::with_current(|cpu| cpu.has_capability(CPUCAP))
+}
+
+/// Tests a capability.
+pub fn alternative_has_cap_unlikely<const CPUCAP: u32>() -> bool {
+    Cpu::with_current(|cpu| cpu.has_capability(CPUCAP))
+}

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What the kernel's files use of the rest of the kernel crate, and of the
+//! crates beside it.
+
+/// Names of macros.
+pub mod macros {
+    pub use paste::paste;
+}
+
+/// Formatting.
+pub mod fmt {
+    pub use core::fmt::{Debug, Formatter, Result};
+}
+
+/// Errors.
+pub mod error {
+    /// An error number.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Error(pub i32);
+
+    /// What functions that can fail return.
+    pub type Result<T = (), E = Error> = core::result::Result<T, E>;
+
+    /// The error numbers that are used.
+    pub mod code {
+        /// Value too large for its type.
+        pub const EOVERFLOW: super::Error = super::Error(75);
+    }
+}
+
+/// Conditions that the kernel's build proves.
+pub mod build_assert {
+    pub use crate::build_assert;
+}
+
+/// What is imported everywhere.
+pub mod prelude {
+    pub use crate::error::{Error, Result};
+    pub use crate::{const_assert, format_args_of as fmt, static_assert, Zeroable};
+    pub use core::mem::size_of;
+}
+
+/// Constants of the crate `bindings`, which is this one, too.
+mod constants {
+    #![allow(non_upper_case_globals)]
+    include!(concat!(env!("OUT_DIR"), "/bindings.rs"));
+}
+pub use constants::*;
+
+/// Stops.
+///
+/// # Safety
+///
+/// Always allowed.
+#[allow(non_snake_case)]
+pub unsafe fn BUG() -> ! {
+    panic!("BUG");
+}
+
+/// A type for which all zeroes are a value.
+///
+/// # Safety
+///
+/// They must be.
+pub unsafe trait Zeroable: Sized {
+    /// Returns that value.
+    fn zeroed() -> Self {
+        // SAFETY: By the safety requirement of the trait.
+        unsafe { core::mem::zeroed() }
+    }
+}
+
+macro_rules! zeroable {
+    ($($integer:ty)*) => {
+        $(
+            // SAFETY: All zeroes are 0.
+            unsafe impl Zeroable for $integer {}
+        )*
+    };
+}
+
+zeroable!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+
+/// Checks while the program runs what the kernel checks when it is built.
+#[macro_export]
+macro_rules! build_assert {
+    ($($condition:tt)*) => { assert!($($condition)*) };
+}
+
+/// Checks a constant.
+#[macro_export]
+macro_rules! static_assert {
+    ($condition:expr $(, $message:literal)?) => { const _: () = assert!($condition $(, $message)?); };
+}
+
+/// Checks a constant that depends on parameters.
+#[macro_export]
+macro_rules! const_assert {
+    ($condition:expr $(, $message:literal)?) => { const { assert!($condition $(, $message)?) } };
+}
+
+/// The kernel's `fmt!`.
+#[macro_export]
+macro_rules! format_args_of {
+    ($($arguments:tt)*) => { format_args!($($arguments)*) };
+}
+
+/// The kernel's `asm!`, as it is on arm64.
+#[macro_export]
+macro_rules! asm {
+    ($($text:expr),* ; $($rest:tt)*) => { ::core::arch::asm!($($text)*, $($rest)*) };
+}
+
+/// The kernel's `concat_literals!`.
+#[macro_export]
+macro_rules! concat_literals {
+    ($($text:literal)*) => { concat!($($text),*) };
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Which name reaches which register.
+
+use super::names::{self, Name};
+use super::{panic_of, runner};
+use crate::arm64::registers::*;
+use crate::arm64::sysreg::{read, write};
+use crate::{Cpu, Mode};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+
+/// Names of HCR_EL2 are not written at random: E2H is in it.
+fn usable(e2h: bool) -> Vec<(Name, String)> {
+    let reached = names::reached(e2h);
+    names::all()
+        .into_iter()
+        .filter(|name| name.name != "HCR_EL2")
+        .filter_map(|name| Some((name, reached[name.name].clone()?)))
+        .collect()
+}
+
+#[test]
+fn what_is_written_by_one_name_is_read_by_each_alias_and_no_other() {
+    for mode in Mode::ALL {
+        let names = usable(mode != Mode::Nvhe);
+        let writes = vec((0..names.len(), any::<u64>()), 1..40);
+        let outcome = runner().run(&writes, |writes| {
+            let (_, checked) = Cpu::new(mode).run(|| -> Result<(), TestCaseError> {
+                // What was there before counts as written, too.
+                let mut model: BTreeMap<&str, u64> = names
+                    .iter()
+                    .map(|(name, register)| (register.as_str(), name.read()))
+                    .collect();
+                for (index, value) in writes {
+                    let (name, register) = &names[index];
+                    name.write(value);
+                    model.insert(register, value);
+                    for (name, register) in &names {
+                        prop_assert_eq!(name.read(), model[register.as_str()], "{}", name.name);
+                    }
+                }
+                Ok(())
+            });
+            checked
+        });
+        outcome.unwrap_or_else(|e| panic!("{mode:?}: {e}"));
+    }
+}
+
+#[test]
+fn registers_that_were_never_written_differ() {
+    let names = usable(false);
+    let (_, values) = Cpu::new(Mode::Nvhe).run(|| {
+        let read = |(name, register): &(Name, String)| (name.read(), register.clone());
+        names.iter().map(read).collect::<BTreeMap<_, _>>()
+    });
+    assert_eq!(values.len(), names.len());
+}
+
+#[test]
+fn the_names_that_vhe_adds_are_undefined_without_it() {
+    let mut undefined = 0;
+    for name in names::all() {
+        if names::reached(false)[name.name].is_none() {
+            let cpu = Cpu::new(Mode::Nvhe);
+            let message = panic_of(|| cpu.run(|| name.read()));
+            assert_eq!(
+                message,
+                format!("{} is UNDEFINED while HCR_EL2.E2H is 0", name.name)
+            );
+            undefined += 1;
+        }
+    }
+    assert!(undefined > 20);
+}
+
+#[test]
+fn e2h_redirects_from_the_write_on_that_sets_it() {
+    let (cpu, ()) = Cpu::new(Mode::Nvhe).run(|| {
+        // SAFETY: On the simulated CPU.
+        unsafe {
+            write(VBAR_EL1::from_raw(0x1000));
+            write(read::<HCR_EL2>().with_e2h(true));
+            write(VBAR_EL1::from_raw(0x2000));
+        }
+    });
+    assert_eq!(cpu.get::<VBAR_EL1>().into_raw(), 0x1000);
+    assert_eq!(cpu.get::<VBAR_EL2>().into_raw(), 0x2000);
+}
+
+#[test]
+fn registers_that_vhe_does_not_redirect_stay() {
+    let (cpu, ()) = Cpu::new(Mode::Vhe).run(|| {
+        // SAFETY: On the simulated CPU.
+        unsafe {
+            write(TPIDR_EL1::from_raw(1));
+            write(PAR_EL1::from_raw(2));
+            write(SP_EL1::from_raw(3));
+        }
+    });
+    assert_eq!(cpu.get::<TPIDR_EL1>().into_raw(), 1);
+    assert_eq!(cpu.get::<PAR_EL1>().into_raw(), 2);
+    assert_eq!(cpu.get::<SP_EL1>().into_raw(), 3);
+    assert_ne!(cpu.get::<SP_EL2>().into_raw(), 3);
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0
+//! All names of registers, as values that a test can choose from.
+
+use crate::arm64::sysreg::{Encoding, RegisterName};
+use crate::for_each::for_each_register;
+use crate::simulated::{mrs, msr};
+use std::collections::BTreeMap;
+
+/// A name, and access by it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Name {
+    pub(super) name: &'static str,
+    pub(super) encoding: Encoding,
+    read: unsafe fn() -> u64,
+    write: unsafe fn(u64),
+}
+
+impl Name {
+    fn of<N: RegisterName>() -> Self {
+        Self {
+            name: N::NAME,
+            encoding: N::ENCODING,
+            read: mrs::<N>,
+            write: msr::<N>,
+        }
+    }
+
+    pub(super) fn read(&self) -> u64 {
+        // SAFETY: On the simulated CPU.
+        unsafe { (self.read)() }
+    }
+
+    pub(super) fn write(&self, value: u64) {
+        // SAFETY: On the simulated CPU.
+        unsafe { (self.write)(value) }
+    }
+}
+
+macro_rules! list {
+    (names: [$($name:ident),*]; $($rest:tt)*) => {
+        /// All names.
+        pub(super) fn all() -> Vec<Name> {
+            use crate::arm64::registers::*;
+            vec![$(Name::of::<$name>()),*]
+        }
+    };
+}
+for_each_register!(list);
+
+/// The registers that the names reach, by name, worked out from the names
+/// alone; `None` where the access is UNDEFINED.
+///
+/// This is another way than the generator's to the same answer.
+pub(super) fn reached(e2h: bool) -> BTreeMap<&'static str, Option<String>> {
+    let names: Vec<&'static str> = all().iter().map(|n| n.name).collect();
+    let added = |name: &str| {
+        let level = if name.ends_with("_EL1") { "12" } else { "02" };
+        format!("{}{level}", &name[..name.len() - 1])
+    };
+    let of = |name: &'static str| {
+        if let Some(stem) = name.strip_suffix("_EL12") {
+            return e2h.then(|| format!("{stem}_EL1"));
+        }
+        if let Some(stem) = name.strip_suffix("_EL02") {
+            return e2h.then(|| format!("{stem}_EL0"));
+        }
+        let guest = name.ends_with("_EL1") || name.ends_with("_EL0");
+        if !e2h || !guest || !names.contains(&added(name).as_str()) {
+            return Some(name.to_owned());
+        }
+        Some(match name {
+            "CPACR_EL1" => "CPTR_EL2".to_owned(),
+            "CNTKCTL_EL1" => "CNTHCTL_EL2".to_owned(),
+            "MPAM1_EL1" => "MPAM2_EL2".to_owned(),
+            "CNTV_CTL_EL0" => "CNTHV_CTL_EL2".to_owned(),
+            _ => format!(
+                "{}_EL2",
+                name.strip_suffix("_EL1").expect("the rest is EL1's")
+            ),
+        })
+    };
+    names.iter().map(|name| (*name, of(name))).collect()
+}
