@@ -58,11 +58,13 @@ fn write(guest: &Guest<'_>) -> vm_fdt::FdtWriterResult<Vec<u8>> {
     let node = fdt.begin_node("chosen")?;
     fdt.property_string("bootargs", guest.cmdline)?;
     fdt.property_string("stdout-path", &format!("/{uart}"))?;
-    fdt.property_u64("linux,initrd-start", guest.placement.initrd)?;
-    fdt.property_u64(
-        "linux,initrd-end",
-        guest.placement.initrd + guest.placement.initrd_size,
-    )?;
+    if guest.placement.initrd_size > 0 {
+        fdt.property_u64("linux,initrd-start", guest.placement.initrd)?;
+        fdt.property_u64(
+            "linux,initrd-end",
+            guest.placement.initrd + guest.placement.initrd_size,
+        )?;
+    }
     fdt.end_node(node)?;
 
     let node = fdt.begin_node(&format!("memory@{RAM:x}"))?;

@@ -90,7 +90,8 @@ impl Machine {
 
         let size = options.memory << 20;
         let memory = memory::map(size)?;
-        let (entry, placement) = memory::load(&memory, size, &options.kernel, &options.initrd)?;
+        let (entry, placement) =
+            memory::load(&memory, size, &options.kernel, options.initrd.as_deref())?;
         add_memory(&vm, &memory)?;
 
         let features = Features::choose(&vm, options)?;

@@ -23,7 +23,7 @@ const NOT_AN_IMAGE: &str = "this is not an uncompressed arm64 Image";
 pub struct Placement {
     /// The initramfs.
     pub initrd: u64,
-    /// Its length.
+    /// Its length, 0 where there is none.
     pub initrd_size: u64,
     /// The device tree.
     pub fdt: u64,
@@ -44,18 +44,18 @@ pub fn load(
     memory: &GuestMemoryMmap,
     size: u64,
     kernel: &Path,
-    initrd: &Path,
+    initrd: Option<&Path>,
 ) -> Result<(u64, Placement)> {
     let cannot_read = |path: &Path| format!("cannot read {}", path.display());
 
     let mut image = File::open(kernel).with_context(|| cannot_read(kernel))?;
     let image_size = image_size(&mut image).with_context(|| cannot_read(kernel))?;
-    let mut archive = File::open(initrd).with_context(|| cannot_read(initrd))?;
-    let initrd_size = archive
-        .metadata()
-        .with_context(|| cannot_read(initrd))?
-        .len();
-    let placement = place(size, image_size, initrd_size)?;
+    let archive = initrd.map(open).transpose()?;
+    let placement = place(
+        size,
+        image_size,
+        archive.as_ref().map_or(0, |(_, size)| *size),
+    )?;
 
     let loaded =
         PE::load(memory, Some(GuestAddress(RAM)), &mut image, None).with_context(|| {
@@ -64,14 +64,22 @@ pub fn load(
                 kernel.display()
             )
         })?;
-    memory
-        .read_exact_volatile_from(
-            GuestAddress(placement.initrd),
-            &mut archive,
-            initrd_size as usize,
-        )
-        .with_context(|| cannot_read(initrd))?;
+    if let (Some(path), Some((mut archive, size))) = (initrd, archive) {
+        memory
+            .read_exact_volatile_from(GuestAddress(placement.initrd), &mut archive, size as usize)
+            .with_context(|| cannot_read(path))?;
+    }
     Ok((loaded.kernel_load.0, placement))
+}
+
+/// Opens a file and tells its length.
+fn open(path: &Path) -> Result<(File, u64)> {
+    let open = || -> std::io::Result<(File, u64)> {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        Ok((file, size))
+    };
+    open().with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Memory that the kernel needs from its start on, .bss included: the header's

@@ -19,9 +19,9 @@ pub struct Options {
     #[arg(long, value_name = "FILE")]
     pub kernel: PathBuf,
 
-    /// Initramfs
+    /// Initramfs, which a guest that is not Linux may do without
     #[arg(long, value_name = "FILE")]
-    pub initrd: PathBuf,
+    pub initrd: Option<PathBuf>,
 
     /// Kernel command line
     #[arg(long, value_name = "STRING", default_value = "console=ttyS0 panic=-1")]
