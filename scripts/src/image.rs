@@ -39,6 +39,13 @@ const IMAGE_MIB: u64 = 300;
 
 /// Programs of selftests/ that hosts have in /kvm-rust/bin.
 const OURS: [&str; 3] = ["contest", "kunit", "vmm"];
+/// Guests of selftests/exits that hosts have in /kvm-rust/guest.
+const BARE_GUESTS: [&str; 4] = [
+    "exit-hypercall",
+    "exit-timer",
+    "exit-vgic-mmio",
+    "exit-vmm-mmio",
+];
 
 /// The programs that go into images.
 #[derive(Debug, Clone)]
@@ -214,7 +221,7 @@ pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<
     let guest_initramfs = guest_initramfs(programs)?;
     let mut contents = format!("{} {}\n", base.display(), guest.digest()?);
     contents.push_str(&digest::of_bytes(&guest_initramfs));
-    for name in OURS {
+    for name in OURS.iter().chain(&BARE_GUESTS) {
         contents.push_str(&digest::of_bytes(&read(programs.ours.join(name))?));
     }
     if let Some(tests) = &programs.tests {
@@ -260,6 +267,9 @@ pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<
     };
     for name in OURS {
         copy(&programs.ours.join(name), inside.join("bin").join(name))?;
+    }
+    for name in BARE_GUESTS {
+        copy(&programs.ours.join(name), inside.join("guest").join(name))?;
     }
     copy(&guest.image, inside.join("guest/Image"))?;
     let initramfs = inside.join("guest/initramfs.cpio");
