@@ -152,7 +152,7 @@ fn shellcheck(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     process::run(&mut command, log, step)
 }
 
-/// cargo for this crate, with the target folder that scripts/xtask uses.
+/// cargo for scripts/, with the target folder that scripts/xtask uses.
 fn cargo_scripts(ctx: &Context, arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command
@@ -163,7 +163,11 @@ fn cargo_scripts(ctx: &Context, arguments: &[&str]) -> Command {
 }
 
 fn rustfmt_scripts(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
-    process::run(&mut cargo_scripts(ctx, &["fmt", "--check"]), log, step)
+    process::run(
+        &mut cargo_scripts(ctx, &["fmt", "--all", "--check"]),
+        log,
+        step,
+    )
 }
 
 fn rustfmt_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
@@ -220,7 +224,14 @@ fn checkpatch(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     process::run(&mut command, log, step)
 }
 
-const CLIPPY: [&str; 5] = ["clippy", "--locked", "--all-targets", "--release", "--"];
+const CLIPPY: [&str; 6] = [
+    "clippy",
+    "--locked",
+    "--workspace",
+    "--all-targets",
+    "--release",
+    "--",
+];
 
 fn clippy_scripts(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     process::run(
@@ -244,7 +255,7 @@ fn clippy_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
 
 fn test_scripts(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     process::run(
-        &mut cargo_scripts(ctx, &["test", "--locked", "--release"]),
+        &mut cargo_scripts(ctx, &["test", "--locked", "--release", "--workspace"]),
         log,
         step,
     )
