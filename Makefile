@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0
 # Everything is done by scripts/xtask, with the tools of scripts/enter.
 
-# The host that `make run` boots.
+# The host that `make run` and `make trace` boot.
 MODE ?= vhe
 CPU ?= max
+# The exits that `make trace` looks at.
+EXIT ?= all
 
 # Where the kernel source is, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full clean-cache
+.PHONY: help run test test-quick test-full trace clean-cache
 
 help:
 	@echo 'make run         boot a Rust KVM host, run guests on it, show what happened'
@@ -17,6 +19,8 @@ help:
 	@echo 'make test        everything that must pass'
 	@echo 'make test-quick  formatting, lints, host-side tests and one boot'
 	@echo 'make test-full   also what takes minutes under emulation'
+	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
+	@echo '                 EXIT=all|hypercall|vgic-mmio|vmm-mmio|timer, MODE and CPU as above'
 	@echo 'make clean-cache remove what was built and downloaded'
 	@echo
 	@echo 'KDIR=tree or LINUX_TARBALL=file selects the kernel source (Linux 7.3.y),'
@@ -33,6 +37,9 @@ test-quick:
 
 test-full:
 	@scripts/xtask test --full
+
+trace:
+	@scripts/xtask trace --mode '$(MODE)' --cpu '$(CPU)' --exit '$(EXIT)'
 
 clean-cache:
 	@scripts/clean-cache

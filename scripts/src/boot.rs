@@ -10,6 +10,7 @@ use crate::progress::Step;
 use crate::{console, digest, disk, files, image};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -18,8 +19,8 @@ use std::time::{Duration, Instant};
 
 /// Memory of a host.
 const MEMORY_MIB: u64 = 2048;
-/// CPUs of a host.
-const CPUS: u32 = 2;
+/// CPUs of a host, unless it is to have others.
+pub const CPUS: u32 = 2;
 /// How long a host may be quiet where nothing is running on it.
 const QUIET: Duration = Duration::from_secs(60);
 /// A killed step has this long to be reported, on top of its own time.
@@ -44,6 +45,10 @@ pub struct Host {
     pub cpu: Cpu,
     /// Further kernel parameters.
     pub parameters: String,
+    /// How many CPUs it has.
+    pub cpus: u32,
+    /// Further arguments of QEMU.
+    pub qemu_arguments: Vec<OsString>,
     /// How long it may take until it is up. KUnit tests run before that.
     pub boot_limit: Duration,
     /// What it is to do.
@@ -96,16 +101,19 @@ pub fn identity(host: &Host, programs: &image::Programs) -> Result<String> {
 
 fn qemu(host: &Host, initramfs: &Path, report: &Path, log: &Path) -> Command {
     let mte = if host.cpu.mte() { ",mte=on" } else { "" };
+    // Counting instructions, which a caller may ask for, needs a single thread.
+    let threads = if host.cpus == 1 { "single" } else { "multi" };
     let mut command = Command::new("qemu-system-aarch64");
     command
         .arg("-M")
         .arg(format!("virt,virtualization=on,gic-version=3{mte}"))
-        .args(["-accel", "tcg,thread=multi,tb-size=512"])
+        .arg("-accel")
+        .arg(format!("tcg,thread={threads},tb-size=512"))
         .args([
             "-cpu",
             host.cpu.qemu(),
             "-smp",
-            &CPUS.to_string(),
+            &host.cpus.to_string(),
             "-m",
             &MEMORY_MIB.to_string(),
         ])
@@ -143,7 +151,8 @@ fn qemu(host: &Host, initramfs: &Path, report: &Path, log: &Path) -> Command {
             "virtio-serial-device",
             "-device",
             "virtserialport,chardev=report,name=report",
-        ]);
+        ])
+        .args(&host.qemu_arguments);
     command
 }
 
@@ -373,6 +382,8 @@ mod tests {
             mode: Mode::Vhe,
             cpu: Cpu::Max,
             parameters: String::new(),
+            cpus: CPUS,
+            qemu_arguments: Vec::new(),
             boot_limit: Duration::from_secs(60),
             plan: Plan {
                 steps: vec![crate::plan::Step::new("a", &["/a"], 500)],

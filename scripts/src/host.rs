@@ -4,9 +4,11 @@
 use crate::error::hinted;
 use anyhow::Result;
 use clap::ValueEnum;
+use serde::Deserialize;
 
 /// How KVM runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Mode {
     /// The kernel itself runs at EL2.
     Vhe,
@@ -21,7 +23,8 @@ pub enum Mode {
 }
 
 /// A CPU model of QEMU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Cpu {
     /// Everything QEMU can do: SVE, SME, MTE, pointer authentication, NV2.
     Max,

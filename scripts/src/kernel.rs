@@ -64,6 +64,8 @@ pub struct Kernel {
     pub variant: Variant,
     /// The file Image.
     pub image: PathBuf,
+    /// The file vmlinux that it was made from, with the symbols.
+    pub vmlinux: PathBuf,
 }
 
 impl Kernel {
@@ -128,15 +130,19 @@ pub fn steps_to_come(ctx: &Context, variant: Variant) -> usize {
 /// Builds `variant`; does nothing where it stands already.
 pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     let out = ctx.cache.join("build").join(variant.name());
-    let image = out.join("arch/arm64/boot/Image");
+    let kernel = Kernel {
+        variant,
+        image: out.join("arch/arm64/boot/Image"),
+        vmlinux: out.join("vmlinux"),
+    };
     if ctx.no_build {
-        if !image.exists() {
+        if !kernel.image.exists() {
             return Err(hinted(
                 format!("the kernel {} has not been built", variant.name()),
                 "leave out --no-build",
             ));
         }
-        return Ok(Kernel { variant, image });
+        return Ok(kernel);
     }
     let source = source::find(ctx)?;
     let tree = tree::prepare(ctx, &source)?;
@@ -148,7 +154,6 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     let fragment = fragment(ctx, variant)?;
     let signature =
         digest::of_bytes(format!("{}\n{fragment}\n{}", tree.signature, toolchain()).as_bytes());
-    let kernel = Kernel { variant, image };
     let stamp = files::beside(&out, "stamp");
     if fs::read_to_string(&stamp).is_ok_and(|s| s == signature) && kernel.image.exists() {
         return Ok(kernel);

@@ -36,6 +36,7 @@ mod run;
 mod source;
 mod table;
 mod test;
+mod trace;
 mod tree;
 mod version;
 
@@ -103,6 +104,18 @@ enum Command {
         #[arg(long, default_value = "")]
         host: String,
     },
+    /// Compare what C and Rust do from a guest's exit to its next entry
+    Trace {
+        /// vhe, nvhe, hvhe, protected or nested
+        #[arg(long, default_value = "vhe")]
+        mode: String,
+        /// max, neoverse-n1, neoverse-v1, neoverse-n2 or cortex-a57
+        #[arg(long, default_value = "max")]
+        cpu: String,
+        /// hypercall, vgic-mmio, vmm-mmio, timer or all
+        #[arg(long, default_value = "all")]
+        exit: String,
+    },
     /// Boot a host and run a program of its image
     Boot {
         /// Kernel
@@ -136,6 +149,7 @@ impl Command {
             Self::Programs => "programs",
             Self::Run { .. } => "run",
             Self::Test { .. } => "test",
+            Self::Trace { .. } => "trace",
             Self::Boot { .. } => "boot",
         }
     }
@@ -190,6 +204,10 @@ fn execute(arguments: &Arguments) -> Result<bool> {
                 _ => Level::Normal,
             };
             return test::test(&ctx, level, host);
+        }
+        Command::Trace { mode, cpu, exit } => {
+            let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
+            return trace::trace(&ctx, mode, cpu, &trace::exits(exit)?);
         }
         Command::Boot {
             variant,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Everything that must be built before hosts can boot.
 
-use crate::boot::Host;
+use crate::boot::{self, Host};
 use crate::context::Context;
 use crate::host::{Cpu, Mode};
 use crate::image::{self, Disk, Programs};
@@ -157,17 +157,19 @@ impl Built {
         Ok(())
     }
 
+    /// The kernel `variant`.
+    pub fn kernel(&self, variant: Variant) -> Result<&Kernel> {
+        self.kernels
+            .get(&variant)
+            .with_context(|| format!("the kernel {} was not built", variant.name()))
+    }
+
     /// The host that `spec` describes.
     pub fn host(&self, spec: &Spec) -> Result<Host> {
         let missing = || format!("the kernel {} was not built", spec.variant.name());
         Ok(Host {
             name: spec.name(),
-            kernel: self
-                .kernels
-                .get(&spec.variant)
-                .with_context(missing)?
-                .image
-                .clone(),
+            kernel: self.kernel(spec.variant)?.image.clone(),
             disk: self
                 .disks
                 .get(&guest_of(spec.variant))
@@ -176,6 +178,8 @@ impl Built {
             mode: spec.mode,
             cpu: spec.cpu,
             parameters: spec.parameters.clone(),
+            cpus: boot::CPUS,
+            qemu_arguments: Vec::new(),
             boot_limit: match spec.variant {
                 Variant::Sanitizer => SANITIZER_BOOT_LIMIT,
                 _ => BOOT_LIMIT,

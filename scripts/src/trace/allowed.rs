@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The differences between C and Rust that are wanted, each with its reason:
+//! scripts/trace-differences.toml.
+
+use super::compare::Difference;
+use super::exit::Exit;
+use crate::host::{Cpu, Mode};
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::fs;
+use std::path::Path;
+
+/// The list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Allowed {
+    #[serde(default)]
+    difference: Vec<Entry>,
+}
+
+/// A difference, wherever it may occur.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Entry {
+    /// Modes that have it.
+    mode: Vec<Mode>,
+    /// Exits that have it.
+    exit: Vec<Exit>,
+    /// CPUs that have it, if not all.
+    cpu: Option<Vec<Cpu>>,
+    /// The function that the first access is in.
+    function: String,
+    /// Accesses of C only.
+    #[serde(default)]
+    c: Vec<String>,
+    /// Accesses of Rust only.
+    #[serde(default)]
+    rust: Vec<String>,
+    /// Why it is right.
+    reason: String,
+}
+
+/// Whose traces are compared.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// How KVM runs.
+    pub mode: Mode,
+    /// On which CPU.
+    pub cpu: Cpu,
+    /// What is compared.
+    pub exit: Exit,
+}
+
+impl Entry {
+    fn is(&self, difference: &Difference) -> bool {
+        (&self.function, &self.c, &self.rust)
+            == (&difference.function, &difference.c, &difference.rust)
+    }
+
+    fn is_for(&self, place: Place) -> bool {
+        self.mode.contains(&place.mode)
+            && self.exit.contains(&place.exit)
+            && self
+                .cpu
+                .as_ref()
+                .is_none_or(|cpus| cpus.contains(&place.cpu))
+    }
+}
+
+impl Allowed {
+    /// Reads the list at `path`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text)
+            .with_context(|| format!("{} is not a list of differences", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let allowed: Self = toml::from_str(text)?;
+        for entry in &allowed.difference {
+            anyhow::ensure!(!entry.reason.trim().is_empty(), "an entry has no reason");
+            anyhow::ensure!(
+                !entry.c.is_empty() || !entry.rust.is_empty(),
+                "an entry is no difference: {}",
+                entry.reason
+            );
+        }
+        Ok(allowed)
+    }
+
+    /// Why `difference` is allowed at `place`, if it is.
+    pub fn reason(&self, place: Place, difference: &Difference) -> Option<&str> {
+        self.difference
+            .iter()
+            .find(|e| e.is_for(place) && e.is(difference))
+            .map(|e| e.reason.as_str())
+    }
+
+    /// Entries for `place` that are none of the differences `found` there.
+    pub fn stale(&self, place: Place, found: &[Difference]) -> Vec<Difference> {
+        self.difference
+            .iter()
+            .filter(|e| e.is_for(place) && !found.iter().any(|d| e.is(d)))
+            .map(|e| Difference {
+                function: e.function.clone(),
+                c: e.c.clone(),
+                rust: e.rust.clone(),
+            })
+            .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = r#"
+        [[difference]]
+        mode = ["vhe", "nested"]
+        cpu = ["max"]
+        exit = ["hypercall"]
+        function = "f"
+        c = ["MRS A"]
+        reason = "read once"
+
+        [[difference]]
+        mode = ["vhe"]
+        exit = ["hypercall", "timer"]
+        function = "f"
+        rust = ["ISB"]
+        reason = "needed"
+    "#;
+
+    fn place(mode: Mode, cpu: Cpu, exit: Exit) -> Place {
+        Place { mode, cpu, exit }
+    }
+
+    fn difference(c: &[&str], rust: &[&str]) -> Difference {
+        let texts = |s: &[&str]| s.iter().map(|s| (*s).to_owned()).collect();
+        Difference {
+            function: "f".to_owned(),
+            c: texts(c),
+            rust: texts(rust),
+        }
+    }
+
+    #[test]
+    fn only_what_is_listed_for_this_place_is_allowed() {
+        let allowed = Allowed::parse(LIST).unwrap();
+        let only_c = difference(&["MRS A"], &[]);
+        let reason = |mode, cpu, exit| allowed.reason(place(mode, cpu, exit), &only_c);
+        assert_eq!(
+            reason(Mode::Vhe, Cpu::Max, Exit::Hypercall),
+            Some("read once")
+        );
+        assert_eq!(reason(Mode::Nvhe, Cpu::Max, Exit::Hypercall), None);
+        assert_eq!(reason(Mode::Vhe, Cpu::Max, Exit::Timer), None);
+        assert_eq!(reason(Mode::Vhe, Cpu::NeoverseN1, Exit::Hypercall), None);
+        let more = difference(&["MRS A", "MRS A"], &[]);
+        let here = place(Mode::Vhe, Cpu::Max, Exit::Hypercall);
+        assert_eq!(allowed.reason(here, &more), None);
+        let elsewhere = Difference {
+            function: "g".to_owned(),
+            ..only_c
+        };
+        assert_eq!(allowed.reason(here, &elsewhere), None);
+    }
+
+    #[test]
+    fn an_entry_that_does_not_occur_is_stale() {
+        let allowed = Allowed::parse(LIST).unwrap();
+        let hypercall = place(Mode::Vhe, Cpu::Max, Exit::Hypercall);
+        let timer = place(Mode::Vhe, Cpu::Max, Exit::Timer);
+        let isb = difference(&[], &["ISB"]);
+        let mrs = difference(&["MRS A"], &[]);
+        let found = [isb.clone()];
+        assert_eq!(allowed.stale(hypercall, &found), [mrs.clone()]);
+        assert!(allowed.stale(hypercall, &[mrs, isb.clone()]).is_empty());
+        assert_eq!(allowed.stale(timer, &[]), [isb.clone()]);
+        let n1 = place(Mode::Vhe, Cpu::NeoverseN1, Exit::Hypercall);
+        assert_eq!(allowed.stale(n1, &[]), [isb]);
+        let elsewhere = place(Mode::Nvhe, Cpu::Max, Exit::Timer);
+        assert!(allowed.stale(elsewhere, &[]).is_empty());
+    }
+
+    #[test]
+    fn entries_must_say_what_and_why() {
+        for wrong in [
+            "[[difference]]\nmode=[\"vhe\"]\nexit=[\"timer\"]\nfunction=\"f\"\nc=[\"ISB\"]\nreason=\" \"",
+            "[[difference]]\nmode=[\"vhe\"]\nexit=[\"timer\"]\nfunction=\"f\"\nreason=\"x\"",
+            "[[difference]]\nmode=[\"vhe2\"]\nexit=[\"timer\"]\nfunction=\"f\"\nc=[\"ISB\"]\nreason=\"x\"",
+            "[[diff]]\n",
+        ] {
+            assert!(Allowed::parse(wrong).is_err(), "{wrong}");
+        }
+        assert!(Allowed::parse("").is_ok());
+    }
+}
