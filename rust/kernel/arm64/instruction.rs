@@ -166,6 +166,50 @@ pub(crate) fn dsb<D: Domain>() {
     unsafe { crate::asm!("dsb #{crm}"; crm = const D::CRM, options(nostack, preserves_flags)) };
 }
 
+/// Converts an address of the kernel to that of the hypervisor, by masks that are patched at boot.
+#[inline(always)]
+pub(crate) fn kern_hyp_va(mut address: usize) -> usize {
+    // SAFETY: Computes a number from a number.
+    unsafe {
+        crate::asm!(
+            include!(concat!(
+                env!("OBJTREE"),
+                "/rust/kernel/arm64/generated_kern_hyp_va_asm.rs"
+            ));
+            address = inout(reg) address,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    address
+}
+
+/// MRS of `PAR_EL1`, with barriers around it on a CPU with erratum 1508412.
+///
+/// # Safety
+///
+/// See [`read`](super::sysreg::read).
+#[inline(always)]
+pub(crate) unsafe fn mrs_par<N: RegisterName>() -> u64 {
+    let value;
+    // SAFETY: By the safety requirements. Writes one general-purpose register.
+    unsafe {
+        crate::asm!(
+            include!(concat!(
+                env!("OBJTREE"),
+                "/rust/kernel/arm64/generated_alternative_mrs_par_asm.rs"
+            ));
+            value = out(reg) value,
+            op0 = const N::ENCODING.op0,
+            op1 = const N::ENCODING.op1,
+            crn = const N::ENCODING.crn,
+            crm = const N::ENCODING.crm,
+            op2 = const N::ENCODING.op2,
+            options(nostack, preserves_flags),
+        );
+    }
+    value
+}
+
 /// Tests capability `CPUCAP`, laid out for a CPU that has it.
 ///
 /// Before alternatives are patched, the answer is `false`.

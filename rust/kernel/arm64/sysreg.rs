@@ -154,3 +154,17 @@ pub unsafe fn write_zero<R: SystemRegister>() {
     // SAFETY: By the safety requirements.
     unsafe { instruction::msr_xzr::<R>() }
 }
+
+/// Reads `PAR_EL1`.
+///
+/// Erratum 1508412 of Cortex-A77: a read next to certain loads can deadlock, unless there are
+/// barriers around it.
+///
+/// # Safety
+///
+/// As for [`read`].
+#[inline(always)]
+pub unsafe fn read_par() -> super::registers::PAR_EL1 {
+    // SAFETY: By the safety requirements.
+    unsafe { instruction::mrs_par::<super::registers::PAR_EL1>() }.into()
+}

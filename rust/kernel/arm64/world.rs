@@ -23,6 +23,10 @@ pub trait World {
     /// Whether this is the kernel itself, at EL2; C's `has_vhe()`.
     const VHE: bool;
 
+    /// Returns the address by which this world reaches what the kernel has at `pointer`. One that
+    /// has been converted already stays as it is.
+    fn kern_hyp_va<T>(pointer: *mut T) -> *mut T;
+
     /// Reads a register of EL1, the guest's or, without VHE, the host's.
     ///
     /// # Safety
@@ -73,6 +77,11 @@ impl World for Vhe {
     const VHE: bool = true;
 
     #[inline(always)]
+    fn kern_hyp_va<T>(pointer: *mut T) -> *mut T {
+        pointer
+    }
+
+    #[inline(always)]
     unsafe fn read_el1<R: El1Register>() -> R {
         // SAFETY: By the safety requirements; E2H is 1, so the name is there.
         R::from(unsafe { instruction::mrs::<R::El12>() })
@@ -117,6 +126,11 @@ pub enum Nvhe {}
 
 impl World for Nvhe {
     const VHE: bool = false;
+
+    #[inline(always)]
+    fn kern_hyp_va<T>(pointer: *mut T) -> *mut T {
+        instruction::kern_hyp_va(pointer as usize) as *mut T
+    }
 
     #[inline(always)]
     unsafe fn read_el1<R: El1Register>() -> R {

@@ -135,7 +135,7 @@ impl Cpu {
     ///
     /// # Panics
     ///
-    /// If the code does what stops a kernel: an UNDEFINED access, or a `BUG`.
+    /// If the code does what stops a kernel: an UNDEFINED access.
     pub fn run<T>(self, code: impl FnOnce() -> T) -> (Self, T) {
         /// Takes the CPU off the thread, also when the code panics.
         struct OffThread;

@@ -65,6 +65,21 @@ where
     });
 }
 
+/// MRS of PAR_EL1. No simulated CPU has erratum 1508412.
+///
+/// # Safety
+///
+/// None here; the instruction has some.
+pub unsafe fn mrs_par<N: RegisterName>() -> u64 {
+    Cpu::with_current(|cpu| cpu.mrs::<N>())
+}
+
+/// The hypervisor of a simulated CPU reaches everything at the kernel's
+/// addresses.
+pub fn kern_hyp_va(address: usize) -> usize {
+    address
+}
+
 /// ISB.
 pub fn isb() {
     Cpu::with_current(|cpu| cpu.barrier(Access::Isb));

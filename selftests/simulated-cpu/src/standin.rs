@@ -47,16 +47,6 @@ mod constants {
 }
 pub use constants::*;
 
-/// Stops.
-///
-/// # Safety
-///
-/// Always allowed.
-#[allow(non_snake_case)]
-pub unsafe fn BUG() -> ! {
-    panic!("BUG");
-}
-
 /// A type for which all zeroes are a value.
 ///
 /// # Safety
