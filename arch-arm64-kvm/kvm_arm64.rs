@@ -8,11 +8,12 @@
 //! | layer | where | unsafe |
 //! |---|---|---|
 //! | primitives | `kernel::arm64`, `kernel::preempt` | inline assembly and header inlines |
-//! | views | [`view`] | raw pointers |
-//! | logic | [`fpsimd`] | none |
+//! | views | [`view`], [`hyp::view`], `vhe::view` | raw pointers |
+//! | logic | [`fpsimd`], [`hyp`], [`vhe`] | none |
 //!
 //! See Documentation/virt/kvm/arm/rust/ for how a world switch travels through this code.
 
+use core::ptr::NonNull;
 use kernel::{
     bindings,
     interrupt::LocalInterruptDisabled,
@@ -23,10 +24,20 @@ use kernel::{
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 mod faults;
 mod fpsimd;
+mod hyp;
 mod status;
+mod vhe;
 mod view;
 
-use view::Vcpu;
+use vhe::{
+    sysreg_sr,
+    GuestContext,
+    HostContext, //
+};
+use view::{
+    HostData,
+    Vcpu, //
+};
 
 module! {
     type: status::Status,
@@ -104,4 +115,135 @@ unsafe extern "C" fn kvm_arch_vcpu_put_fp(vcpu: *mut bindings::kvm_vcpu) {
     let (vcpu, preempt) = unsafe { (Vcpu::from_raw(vcpu), PreemptionDisabled::assume_disabled()) };
     unless_faulty!(put(&vcpu, preempt));
     fpsimd::put(&vcpu, preempt);
+}
+
+/// Returns the context of `vcpu`.
+///
+/// # Safety
+///
+/// `vcpu` must be a live vCPU that is loaded on this CPU, and stays so while the context is used.
+#[inline(always)]
+unsafe fn guest_context<'a>(ctxt: *mut bindings::kvm_cpu_context) -> GuestContext<'a> {
+    // SAFETY: A guest's context is part of its vCPU.
+    unsafe {
+        let vcpu = kernel::container_of!(ctxt, bindings::kvm_vcpu, arch.ctxt);
+        GuestContext::of(NonNull::new_unchecked(vcpu))
+    }
+}
+
+/// Returns the host's context at `ctxt`.
+///
+/// # Safety
+///
+/// `ctxt` must be the host's on this CPU, with a live vCPU noted in it that is loaded, and stay so
+/// while the context is used.
+#[inline(always)]
+unsafe fn host_context<'a>(ctxt: *mut bindings::kvm_cpu_context) -> HostContext<'a> {
+    // SAFETY: By the safety requirement.
+    unsafe {
+        let vcpu = NonNull::new_unchecked((*ctxt).__hyp_running_vcpu);
+        HostContext::for_vcpu(NonNull::new_unchecked(ctxt), vcpu)
+    }
+}
+
+/// Saves what the host has in registers that change with every switch.
+///
+/// # Safety
+///
+/// `ctxt` must be the host's context on this CPU, with the loaded vCPU noted in it, and preemption
+/// must be disabled.
+#[export]
+unsafe extern "C" fn sysreg_save_host_state_vhe(ctxt: *mut bindings::kvm_cpu_context) {
+    // SAFETY: By the safety requirements.
+    sysreg_sr::save_host_state(&mut unsafe { host_context(ctxt) });
+}
+
+/// Restores what the host has in registers that change with every switch.
+///
+/// # Safety
+///
+/// As for [`sysreg_save_host_state_vhe`].
+#[export]
+unsafe extern "C" fn sysreg_restore_host_state_vhe(ctxt: *mut bindings::kvm_cpu_context) {
+    // SAFETY: By the safety requirements.
+    sysreg_sr::restore_host_state(&unsafe { host_context(ctxt) });
+}
+
+/// Saves what the guest has in registers that change with every switch.
+///
+/// # Safety
+///
+/// `ctxt` must be the context of the vCPU that is loaded on this CPU, and preemption must be
+/// disabled.
+#[export]
+unsafe extern "C" fn sysreg_save_guest_state_vhe(ctxt: *mut bindings::kvm_cpu_context) {
+    // SAFETY: By the safety requirements.
+    sysreg_sr::save_guest_state(&mut unsafe { guest_context(ctxt) });
+}
+
+/// Restores what the guest has in registers that change with every switch.
+///
+/// # Safety
+///
+/// As for [`sysreg_save_guest_state_vhe`].
+#[export]
+unsafe extern "C" fn sysreg_restore_guest_state_vhe(ctxt: *mut bindings::kvm_cpu_context) {
+    // SAFETY: By the safety requirements.
+    sysreg_sr::restore_guest_state(&unsafe { guest_context(ctxt) });
+}
+
+/// Puts into the CPU the registers of `vcpu` that the host does not use.
+///
+/// # Safety
+///
+/// `vcpu` must be a live vCPU that no other thread runs, and preemption must be disabled.
+#[export]
+unsafe extern "C" fn __vcpu_load_switch_sysregs(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let (mut guest, mut host) = unsafe {
+        let vcpu = NonNull::new_unchecked(vcpu);
+        // The guest's first: it works out the features.
+        let guest = GuestContext::of_loading(vcpu);
+        let host = HostData::this_cpu(PreemptionDisabled::assume_disabled()).context();
+        (guest, HostContext::for_vcpu(host, vcpu))
+    };
+    sysreg_sr::load(&mut guest, &mut host);
+}
+
+/// Takes from the CPU the registers of `vcpu` that the host does not use.
+///
+/// # Safety
+///
+/// As for [`__vcpu_load_switch_sysregs`]; the vCPU must be loaded on this CPU.
+#[export]
+unsafe extern "C" fn __vcpu_put_switch_sysregs(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let (mut guest, host) = unsafe {
+        let vcpu = NonNull::new_unchecked(vcpu);
+        let host = HostData::this_cpu(PreemptionDisabled::assume_disabled()).context();
+        (
+            GuestContext::of(vcpu),
+            HostContext::for_vcpu(host, vcpu),
+        )
+    };
+    sysreg_sr::put(&mut guest, &host);
+}
+
+/// Keeps kprobes away from functions that run between a guest and the host's own state.
+macro_rules! nokprobe {
+    ($($function:ident,)*) => {
+        $(#[cfg(CONFIG_KPROBES)]
+        const _: () = {
+            #[link_section = "_kprobe_blacklist"]
+            #[used]
+            static ADDRESS: unsafe extern "C" fn(*mut bindings::kvm_cpu_context) = $function;
+        };)*
+    };
+}
+
+nokprobe! {
+    sysreg_save_host_state_vhe,
+    sysreg_restore_host_state_vhe,
+    sysreg_save_guest_state_vhe,
+    sysreg_restore_guest_state_vhe,
 }

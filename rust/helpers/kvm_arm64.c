@@ -6,6 +6,7 @@
  */
 
 #include <asm/fpsimd.h>
+#include <asm/kvm_emulate.h>
 #include <asm/simd.h>
 #include <linux/kvm_host.h>
 #include <linux/thread_info.h>
@@ -56,5 +57,45 @@ __rust_helper u64 *rust_helper_kvm_ctxt_sys_reg(struct kvm_cpu_context *ctxt,
 						enum vcpu_sysreg reg)
 {
 	return __ctxt_sys_reg(ctxt, reg);
+}
+
+__rust_helper bool rust_helper_kvm_is_hyp_ctxt(const struct kvm_vcpu *vcpu)
+{
+	return is_hyp_ctxt(vcpu);
+}
+
+__rust_helper bool rust_helper_kvm_vcpu_el2_e2h_is_set(const struct kvm_vcpu *vcpu)
+{
+	return vcpu_el2_e2h_is_set(vcpu);
+}
+
+__rust_helper bool rust_helper_kvm_vserror_state_is_nested(struct kvm_vcpu *vcpu)
+{
+	return vserror_state_is_nested(vcpu);
+}
+
+__rust_helper bool rust_helper_kvm_is_nested_nv3_ctxt(struct kvm_vcpu *vcpu)
+{
+	return is_nested_nv3_ctxt(vcpu);
+}
+
+__rust_helper u64 rust_helper_translate_sctlr_el2_to_sctlr_el1(u64 val)
+{
+	return translate_sctlr_el2_to_sctlr_el1(val);
+}
+
+__rust_helper u64 rust_helper_translate_cptr_el2_to_cpacr_el1(u64 val)
+{
+	return translate_cptr_el2_to_cpacr_el1(val);
+}
+
+__rust_helper u64 rust_helper_translate_ttbr0_el2_to_ttbr0_el1(u64 val)
+{
+	return translate_ttbr0_el2_to_ttbr0_el1(val);
+}
+
+__rust_helper u64 rust_helper_translate_tcr_el2_to_tcr_el1(u64 val)
+{
+	return translate_tcr_el2_to_tcr_el1(val);
 }
 #endif

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Configuration options that are set here: all those that the files ask for.
-const OPTIONS: [&str; 4] = [
+const OPTIONS: [&str; 5] = [
     "CONFIG_64BIT",
+    "CONFIG_ARM64_MTE",
     "CONFIG_ARM64_POE",
     "CONFIG_ARM64_SME",
     "CONFIG_ARM64_SVE",
@@ -49,6 +50,24 @@ fn main() {
     // declarations are generated as well.
     write(&out.join("kernel.rs"), &kernel_modules(&kernel, &out));
     write(&out.join("arm64.rs"), &arm64_modules(&ours));
+    let hypervisor = hypervisor_root(&ours);
+    for file in [
+        "hyp/pstate",
+        "hyp/sysreg_sr",
+        "hyp/view/context",
+        "hyp/view/features",
+    ]
+    .into_iter()
+    .chain(["hyp/view/vm", "nvhe/sysreg_sr", "nvhe/view"])
+    {
+        let (_, name) = file.rsplit_once('/').expect("a folder");
+        let source = hypervisor.join(file).with_extension("rs");
+        let declaration = module(&source, &format!("pub(crate) mod {name}"));
+        write(
+            &out.join(format!("{}.rs", file.replace('/', "_"))),
+            &declaration,
+        );
+    }
     let generator = ours.join("rust/arm64/gen_sysreg.rs");
     write(
         &out.join("generator.rs"),
@@ -64,6 +83,16 @@ fn our_root() -> PathBuf {
         .find(|folder| folder.join("rust/kernel/arm64.rs").exists())
         .expect("no folder above has rust/kernel/arm64.rs")
         .to_owned()
+}
+
+/// The folder of the hypervisor's own code, in this repository or in a kernel
+/// tree.
+fn hypervisor_root(ours: &Path) -> PathBuf {
+    ["arch-arm64-kvm", "arch/arm64/kvm/rust"]
+        .map(|folder| ours.join(folder))
+        .into_iter()
+        .find(|folder| folder.exists())
+        .expect("the hypervisor's code is next to the primitives")
 }
 
 /// The kernel source: the tree that this is part of, KDIR, or what

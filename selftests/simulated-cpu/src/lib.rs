@@ -24,12 +24,39 @@ mod cpu;
 #[cfg(not(feature = "instructions"))]
 pub mod simulated;
 mod standin;
+mod structures;
 #[cfg(all(test, not(feature = "instructions")))]
 mod tests;
 
 #[cfg(not(feature = "instructions"))]
 pub use cpu::{Access, Cpu, Mode};
 pub use standin::*;
+pub use structures::*;
+
+/// What the hypervisor does in both worlds.
+#[cfg(all(test, not(feature = "instructions")))]
+mod hyp {
+    include!(concat!(env!("OUT_DIR"), "/hyp_pstate.rs"));
+    include!(concat!(env!("OUT_DIR"), "/hyp_sysreg_sr.rs"));
+
+    pub(crate) mod view {
+        include!(concat!(env!("OUT_DIR"), "/hyp_view_context.rs"));
+        include!(concat!(env!("OUT_DIR"), "/hyp_view_features.rs"));
+        include!(concat!(env!("OUT_DIR"), "/hyp_view_vm.rs"));
+
+        pub(crate) use context::{Context, Guest, Host, Owner};
+        use features::Features;
+    }
+}
+
+/// What the hypervisor does without VHE.
+#[cfg(all(test, not(feature = "instructions")))]
+mod nvhe {
+    include!(concat!(env!("OUT_DIR"), "/nvhe_sysreg_sr.rs"));
+    include!(concat!(env!("OUT_DIR"), "/nvhe_view.rs"));
+
+    pub(crate) use view::{GuestContext, HostContext};
+}
 
 #[cfg(any(test, feature = "instructions"))]
 mod for_each {

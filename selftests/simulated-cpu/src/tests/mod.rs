@@ -5,7 +5,9 @@ mod aliases;
 mod capabilities;
 mod disassembly;
 mod names;
+mod pstate;
 mod registers;
+mod save_restore;
 mod trace;
 mod worlds;
 

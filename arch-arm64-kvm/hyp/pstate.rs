@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The PSTATE that a guest is entered with.
+
+use kernel::bindings;
+
+/// The mode, and whether it is one of AArch32.
+const MODE: u64 = (bindings::PSR_MODE_MASK | bindings::PSR_MODE32_BIT) as u64;
+
+const AARCH32: u64 = bindings::PSR_MODE32_BIT as u64;
+const EL1T: u64 = bindings::PSR_MODE_EL1t as u64;
+const EL1H: u64 = bindings::PSR_MODE_EL1h as u64;
+const EL2T: u64 = bindings::PSR_MODE_EL2t as u64;
+const EL2H: u64 = bindings::PSR_MODE_EL2h as u64;
+const IL: u64 = bindings::PSR_IL_BIT as u64;
+
+/// Returns the PSTATE to enter a guest with that is in `pstate`, as it or userspace sees that.
+///
+/// A guest hypervisor at its virtual EL2 runs at EL1. Whatever asks for EL2 or EL3 after that gets
+/// EL2 with the IL bit set: the ERET leaves for the guest all the same, and the guest takes an
+/// exception for its illegal execution state at once. One that asks for AArch32 Hyp mode is an
+/// illegal exception return by itself, as EL2 is in AArch64 state.
+///
+/// Arm ARM (DDI 0487), "Illegal exception returns from AArch64 state".
+pub(crate) fn for_entry(pstate: u64) -> u64 {
+    let mode = match pstate & MODE {
+        EL2T => EL1T,
+        EL2H => EL1H,
+        other => other,
+    };
+    if mode & AARCH32 == 0 && mode >= EL2T {
+        return EL2H | IL;
+    }
+    (pstate & !MODE) | mode
+}

@@ -1,0 +1,273 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Save and restore of the system registers that guest and host take turns in.
+//!
+//! Each function here is one group of registers. When a group is switched differs between the
+//! worlds: see `vhe::sysreg_sr` and `nvhe::sysreg_sr`.
+//!
+//! C header: [`arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h`](srctree/arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h)
+
+use super::{
+    pstate,
+    view::{
+        Context,
+        Guest,
+        Owner, //
+    }, //
+};
+use kernel::arm64::{
+    barrier::isb,
+    cpucap,
+    registers::*,
+    world::World, //
+};
+
+/// Saves what has to change with every switch.
+#[inline(always)]
+pub(crate) fn save_common_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
+    ctxt.save_mdscr_el1();
+
+    // With the state that changes with every switch, as it applies to the kernel's own accesses to
+    // user memory.
+    if ctxt.features().has_s1poe() {
+        ctxt.save::<POR_EL0>();
+    }
+}
+
+/// Restores what has to change with every switch.
+#[inline(always)]
+pub(crate) fn restore_common_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
+    ctxt.restore_mdscr_el1();
+
+    if ctxt.features().has_s1poe() {
+        ctxt.restore::<POR_EL0>();
+    }
+}
+
+/// Saves what only EL0 uses.
+#[inline(always)]
+pub(crate) fn save_user_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
+    ctxt.save::<TPIDR_EL0>();
+    ctxt.save::<TPIDRRO_EL0>();
+}
+
+/// Restores what only EL0 uses.
+#[inline(always)]
+pub(crate) fn restore_user_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
+    ctxt.restore::<TPIDR_EL0>();
+    ctxt.restore::<TPIDRRO_EL0>();
+}
+
+/// Saves the registers of EL1.
+#[inline(always)]
+pub(crate) fn save_el1_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
+    let features = ctxt.features();
+
+    ctxt.save_el1::<SCTLR_EL1>();
+    ctxt.save_el1::<CPACR_EL1>();
+    ctxt.save_el1::<TTBR0_EL1>();
+    ctxt.save_el1::<TTBR1_EL1>();
+    ctxt.save_el1::<TCR_EL1>();
+    if features.has_tcr2() {
+        ctxt.save_el1::<TCR2_EL1>();
+        if features.has_s1pie() {
+            ctxt.save_el1::<PIR_EL1>();
+            ctxt.save_el1::<PIRE0_EL1>();
+        }
+        if features.has_s1poe() {
+            ctxt.save_el1::<POR_EL1>();
+        }
+    }
+    ctxt.save_el1::<ESR_EL1>();
+    ctxt.save_el1::<AFSR0_EL1>();
+    ctxt.save_el1::<AFSR1_EL1>();
+    ctxt.save_el1::<FAR_EL1>();
+    ctxt.save_el1::<MAIR_EL1>();
+    ctxt.save_el1::<VBAR_EL1>();
+    ctxt.save_el1::<CONTEXTIDR_EL1>();
+    ctxt.save_el1::<AMAIR_EL1>();
+    ctxt.save_el1::<CNTKCTL_EL1>();
+    ctxt.save_par();
+    ctxt.save::<TPIDR_EL1>();
+
+    if features.has_mte() {
+        ctxt.save_el1::<TFSR_EL1>();
+        ctxt.save::<TFSRE0_EL1>();
+    }
+
+    ctxt.save::<SP_EL1>();
+    ctxt.save_el1::<ELR_EL1>();
+    ctxt.save_el1::<SPSR_EL1>();
+
+    if features.has_sctlr2() {
+        ctxt.save_el1::<SCTLR2_EL1>();
+    }
+
+    // What the guest hypervisor changed in its guest's view of HCR_EL2 is in the CPU.
+    if ctxt.is_nested_nv3() {
+        ctxt.save::<NVHCR_EL2>();
+    }
+}
+
+/// Restores the registers of EL1, with `midr` and `mpidr` as its `MIDR_EL1` and `MPIDR_EL1`.
+///
+/// With the erratum that ARM64_WORKAROUND_SPECULATIVE_AT is about, the CPU may walk the tables of
+/// EL1 at any time, and must not find a mixture of two contexts. The tables of one must be out of
+/// reach while the other's stage 2 is in force, in this order:
+///
+/// - to the guest, `TCR_EL1` forbids all walks from here on; `__activate_traps()` of nVHE sets
+///   `SCTLR_EL1` and `TCR_EL1` once stage 2 is the guest's;
+/// - to the host, `__deactivate_traps()` of nVHE has forbidden them, and stage 2 is off by now, so
+///   `SCTLR_EL1` and then `TCR_EL1` are set here.
+#[inline(always)]
+pub(crate) fn restore_el1_state<W: World, O: Owner>(
+    ctxt: &Context<'_, W, O>,
+    midr: u64,
+    mpidr: u64,
+) {
+    let features = ctxt.features();
+    let forbid_walks = !W::VHE && cpucap::cpus_have_workaround_speculative_at();
+
+    ctxt.set_identity(midr, mpidr);
+
+    if !forbid_walks {
+        ctxt.restore_el1::<SCTLR_EL1>();
+        ctxt.restore_el1::<TCR_EL1>();
+    } else if !O::IS_HOST {
+        // SCTLR_EL1.M is 1: these are the registers of the host, whose MMU is on.
+        let tcr = ctxt.get::<TCR_EL1>();
+        ctxt.write_el1(tcr.with_epd1(true).with_epd0(true));
+        isb();
+    }
+
+    ctxt.restore_el1::<CPACR_EL1>();
+    ctxt.restore_el1::<TTBR0_EL1>();
+    ctxt.restore_el1::<TTBR1_EL1>();
+    if features.has_tcr2() {
+        ctxt.restore_el1::<TCR2_EL1>();
+        if features.has_s1pie() {
+            ctxt.restore_el1::<PIR_EL1>();
+            ctxt.restore_el1::<PIRE0_EL1>();
+        }
+        if features.has_s1poe() {
+            ctxt.restore_el1::<POR_EL1>();
+        }
+    }
+    ctxt.restore_el1::<ESR_EL1>();
+    ctxt.restore_el1::<AFSR0_EL1>();
+    ctxt.restore_el1::<AFSR1_EL1>();
+    ctxt.restore_el1::<FAR_EL1>();
+    ctxt.restore_el1::<MAIR_EL1>();
+    ctxt.restore_el1::<VBAR_EL1>();
+    ctxt.restore_el1::<CONTEXTIDR_EL1>();
+    ctxt.restore_el1::<AMAIR_EL1>();
+    ctxt.restore_el1::<CNTKCTL_EL1>();
+    ctxt.restore::<PAR_EL1>();
+    ctxt.restore::<TPIDR_EL1>();
+
+    if features.has_mte() {
+        ctxt.restore_el1::<TFSR_EL1>();
+        ctxt.restore::<TFSRE0_EL1>();
+    }
+
+    if forbid_walks && O::IS_HOST {
+        // Stage 2 is off for the CPU from here on, so the host's stage 1 may come back.
+        isb();
+        ctxt.restore_el1::<SCTLR_EL1>();
+        isb();
+        ctxt.restore_el1::<TCR_EL1>();
+    }
+
+    ctxt.restore::<SP_EL1>();
+    ctxt.restore_el1::<ELR_EL1>();
+    ctxt.restore_el1::<SPSR_EL1>();
+
+    if features.has_sctlr2() {
+        ctxt.restore_el1::<SCTLR2_EL1>();
+    }
+
+    // Without NV3, the guest hypervisor's own page is where L2 looks.
+    if ctxt.is_nested_nv3() {
+        ctxt.restore::<NVHCR_EL2>();
+    }
+}
+
+/// Saves what EL2 returns with, in the host's context or the guest's.
+#[inline(always)]
+pub(crate) fn save_el2_return_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
+    ctxt.save_pc();
+
+    // A guest's was saved early in the exit, in any world. VHE has nothing to return to.
+    if O::IS_HOST {
+        ctxt.save_pstate();
+    }
+
+    if !cpucap::cpus_have_ras_extn() {
+        return;
+    }
+
+    if !ctxt.vserror_state_is_nested() {
+        ctxt.save_vdisr::<DISR_EL1>();
+    } else if ctxt.features().has_ras() {
+        ctxt.save_vdisr::<VDISR_EL2>();
+    }
+}
+
+/// Sets what EL2 returns with.
+#[inline(always)]
+pub(crate) fn restore_el2_return_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
+    ctxt.set_return(SPSR_EL2::from(pstate::for_entry(ctxt.pstate().into())));
+
+    if !cpucap::cpus_have_ras_extn() {
+        return;
+    }
+
+    let vdisr = if !ctxt.vserror_state_is_nested() {
+        ctxt.get::<DISR_EL1>().into()
+    } else if ctxt.features().has_ras() {
+        ctxt.get::<VDISR_EL2>().into()
+    } else {
+        0
+    };
+    ctxt.set_vdisr(vdisr);
+}
+
+/// Saves what a guest has in AArch32 state at EL1.
+#[inline(always)]
+pub(crate) fn save_32bit_state<W: World>(ctxt: &mut Context<'_, W, Guest>) {
+    if !ctxt.el1_is_32bit() {
+        return;
+    }
+
+    ctxt.save_banked::<SPSR_abt>();
+    ctxt.save_banked::<SPSR_und>();
+    ctxt.save_banked::<SPSR_irq>();
+    ctxt.save_banked::<SPSR_fiq>();
+
+    ctxt.save::<DACR32_EL2>();
+    ctxt.save::<IFSR32_EL2>();
+
+    if W::VHE || ctxt.debug_regs_in_use() {
+        ctxt.save::<DBGVCR32_EL2>();
+    }
+}
+
+/// Restores what a guest has in AArch32 state at EL1.
+#[inline(always)]
+pub(crate) fn restore_32bit_state<W: World>(ctxt: &Context<'_, W, Guest>) {
+    if !ctxt.el1_is_32bit() {
+        return;
+    }
+
+    ctxt.restore_banked::<SPSR_abt>();
+    ctxt.restore_banked::<SPSR_und>();
+    ctxt.restore_banked::<SPSR_irq>();
+    ctxt.restore_banked::<SPSR_fiq>();
+
+    ctxt.restore::<DACR32_EL2>();
+    ctxt.restore::<IFSR32_EL2>();
+
+    if W::VHE || ctxt.debug_regs_in_use() {
+        ctxt.restore::<DBGVCR32_EL2>();
+    }
+}

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! When registers are switched without VHE.
+//!
+//! The kernel runs at EL1 and uses its registers, so guest and host take turns in all of them at
+//! each entry and exit.
+//!
+//! C source: [`arch/arm64/kvm/hyp/nvhe/sysreg-sr.c`](srctree/arch/arm64/kvm/hyp/nvhe/sysreg-sr.c)
+
+use super::{
+    GuestContext,
+    HostContext, //
+};
+use crate::hyp::{
+    sysreg_sr::*,
+    view::{
+        Context,
+        Owner, //
+    }, //
+};
+use kernel::arm64::{
+    registers::*,
+    world::Nvhe, //
+};
+
+/// Saves the registers of guest or host.
+pub(crate) fn save_state<O: Owner>(ctxt: &mut Context<'_, Nvhe, O>) {
+    save_el1_state(ctxt);
+    save_common_state(ctxt);
+    save_user_state(ctxt);
+    save_el2_return_state(ctxt);
+}
+
+/// Restores the registers of a guest.
+pub(crate) fn restore_guest_state(guest: &GuestContext<'_>) {
+    restore_state(guest, guest.midr_el1());
+}
+
+/// Restores the registers of the host.
+pub(crate) fn restore_host_state(host: &HostContext<'_>) {
+    restore_state(host, host.midr_el1());
+}
+
+#[inline(always)]
+fn restore_state<O: Owner>(ctxt: &Context<'_, Nvhe, O>, midr: u64) {
+    restore_el1_state(ctxt, midr, ctxt.get::<MPIDR_EL1>().into());
+    restore_common_state(ctxt);
+    restore_user_state(ctxt);
+    restore_el2_return_state(ctxt);
+}

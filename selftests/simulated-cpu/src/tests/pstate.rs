@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The PSTATE that a guest is entered with.
+
+use crate::hyp::pstate::for_entry;
+
+const MODE: u64 = 0x1f;
+const AARCH32: u64 = 1 << 4;
+const IL: u64 = 1 << 20;
+
+/// All modes that can be written down, each with some other bits.
+fn all() -> impl Iterator<Item = u64> {
+    (0..=MODE).flat_map(|mode| [0, 0x3c0, 0xf000_0000, !MODE].map(|rest| mode | rest))
+}
+
+#[test]
+fn no_pstate_leads_to_el2_or_beyond() {
+    for pstate in all() {
+        let entered = for_entry(pstate);
+        let el = (entered & MODE) >> 2;
+        let legal = entered & AARCH32 != 0 || el < 2;
+        assert!(
+            legal || entered & IL != 0,
+            "{pstate:#x} becomes {entered:#x}"
+        );
+    }
+}
+
+#[test]
+fn virtual_el2_is_el1_and_el3_is_illegal() {
+    assert_eq!(for_entry(0x3c8), 0x3c4, "EL2t");
+    assert_eq!(for_entry(0x3c9), 0x3c5, "EL2h");
+    for el3 in [0x3cc, 0x3cd] {
+        assert_eq!(for_entry(el3), 0x9 | IL, "{el3:#x}");
+    }
+}
+
+#[test]
+fn everything_below_stays_as_it_is() {
+    for pstate in all().filter(|p| p & AARCH32 != 0 || (p & MODE) < 8) {
+        assert_eq!(for_entry(pstate), pstate);
+    }
+}
