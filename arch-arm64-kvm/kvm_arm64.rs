@@ -221,10 +221,7 @@ unsafe extern "C" fn __vcpu_put_switch_sysregs(vcpu: *mut bindings::kvm_vcpu) {
     let (mut guest, host) = unsafe {
         let vcpu = NonNull::new_unchecked(vcpu);
         let host = HostData::this_cpu(PreemptionDisabled::assume_disabled()).context();
-        (
-            GuestContext::of(vcpu),
-            HostContext::for_vcpu(host, vcpu),
-        )
+        (GuestContext::of(vcpu), HostContext::for_vcpu(host, vcpu))
     };
     sysreg_sr::put(&mut guest, &host);
 }

@@ -43,11 +43,7 @@ impl AnyContext<'_> {
             match NonNull::new((*ctxt.as_ptr()).__hyp_running_vcpu) {
                 Some(vcpu) => Self::Host(HostContext::for_vcpu(ctxt, vcpu)),
                 None => {
-                    let vcpu = kernel::container_of!(
-                        ctxt.as_ptr(),
-                        bindings::kvm_vcpu,
-                        arch.ctxt
-                    );
+                    let vcpu = kernel::container_of!(ctxt.as_ptr(), bindings::kvm_vcpu, arch.ctxt);
                     Self::Guest(GuestContext::of(NonNull::new_unchecked(vcpu)))
                 }
             }

@@ -14,7 +14,7 @@ pub(crate) struct Status {
 
 impl kernel::InPlaceModule for Status {
     fn init(_module: &'static ThisModule) -> impl PinInit<Self, Error> {
-        pr_info!("FP/SIMD life cycle in Rust\n");
+        pr_info!("FP/SIMD life cycle and system register switch in Rust\n");
         try_pin_init!(Self {
             #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
             faults <- crate::faults::Control::new(),

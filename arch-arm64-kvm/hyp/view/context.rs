@@ -161,7 +161,10 @@ impl<W: World> Context<'_, W, Guest> {
     ///
     /// As for [`Self::of`], and `features` must be those of the vCPU.
     #[inline(always)]
-    pub(crate) unsafe fn with_features(vcpu: NonNull<bindings::kvm_vcpu>, features: Features) -> Self {
+    pub(crate) unsafe fn with_features(
+        vcpu: NonNull<bindings::kvm_vcpu>,
+        features: Features,
+    ) -> Self {
         // SAFETY: Within the vCPU. One with a virtual EL2 has a VNCR page since it was initialised.
         let (context, vncr) = unsafe {
             let context = NonNull::new_unchecked(&raw mut (*vcpu.as_ptr()).arch.ctxt);
