@@ -65,9 +65,24 @@ pub const FULL_ONLY: &[(&str, &str)] = &[
 /// Programs that take minutes in one mode only, and why.
 pub const FULL_ONLY_IN: &[(Mode, &str, &str)] = &[
     (
+        Mode::Protected,
+        "kvm/arm64/debug-exceptions",
+        "exits at each step, with all of the vCPU's state copied at EL2, a minute under emulation",
+    ),
+    (
+        Mode::Protected,
+        "kvm/arm64/vpmu_counter_access",
+        "exits at each access, with all of the vCPU's state copied at EL2, minutes under emulation",
+    ),
+    (
         Mode::Nested,
         "kvm/arm64/debug-exceptions",
         "runs at virtual EL2 and traps there at each step, minutes under emulation",
+    ),
+    (
+        Mode::Nested,
+        "kvm/arm64/psci_test",
+        "runs at virtual EL2 and puts its vCPUs on and off, a minute under emulation",
     ),
     (
         Mode::Nested,
