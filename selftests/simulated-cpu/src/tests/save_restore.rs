@@ -252,7 +252,7 @@ fn for_machines(check: impl Fn(World, Machine)) {
 }
 
 #[test]
-fn a_guest_finds_its_own_registers() {
+fn b24_b29_a_guest_finds_its_own_registers() {
     for_machines(|mut world, machine| {
         world.enter();
         for register in shared() {
@@ -284,7 +284,7 @@ fn a_guest_finds_its_own_registers() {
 }
 
 #[test]
-fn the_host_finds_its_own_registers_and_the_guest_keeps_its() {
+fn b24_b29_the_host_finds_its_own_registers_and_the_guest_keeps_its() {
     for_machines(|mut world, machine| {
         world.enter();
         for register in shared().iter().filter(|r| (r.when)(machine)) {
