@@ -76,6 +76,9 @@ pub struct Outcome {
     /// True where this was seen by an earlier run.
     #[serde(default)]
     pub earlier: bool,
+    /// What went wrong with a boot before this one, of the same host.
+    #[serde(default)]
+    pub before: Option<String>,
 }
 
 /// Everything that decides what `host` does, as a digest.
@@ -363,6 +366,7 @@ fn judge(
         log,
         elapsed,
         earlier: false,
+        before: None,
     }
 }
 

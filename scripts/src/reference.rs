@@ -28,6 +28,7 @@ pub fn recall(ctx: &Context, identity: &str) -> Option<Outcome> {
     let outcome: Outcome = serde_json::from_slice(&bytes).ok()?;
     Some(Outcome {
         earlier: true,
+        before: None,
         ..outcome
     })
 }
