@@ -235,9 +235,14 @@ fn alternatives(ours: &Path, kernel: &Path, out: &Path, generated: &Path) {
         "include/uapi",
     ]
     .map(|folder| kernel.join(folder));
-    for kind in ["likely", "unlikely", "mrs", "msr"] {
-        let name = format!("generated_alternative_{kind}_asm.rs");
-        let source = ours.join("rust/kernel/arm64").join(format!("{name}.S"));
+    let sources = ours.join("rust/kernel/arm64");
+    let entries = fs::read_dir(&sources).expect("the primitives can be listed");
+    for entry in entries.flatten() {
+        let file = entry.file_name();
+        let Some(name) = file.to_str().and_then(|file| file.strip_suffix(".S")) else {
+            continue;
+        };
+        let source = entry.path();
         println!("cargo:rerun-if-changed={}", source.display());
         let text = output(
             Command::new("clang")
