@@ -24,6 +24,8 @@
 //! ([`Mismatch::owner`]).
 
 mod checker;
+#[cfg(target_arch = "aarch64")]
+mod clobbers;
 mod cpu;
 #[cfg(target_arch = "aarch64")]
 mod fpsimd;

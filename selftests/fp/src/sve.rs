@@ -2,9 +2,8 @@
 
 //! Z0-Z31, P0-P15 and FFR with FPSR, FPCR and FPMR.
 
-use std::arch::asm;
-
 use crate::checker::Hold;
+use crate::clobbers::asm_clobbering_fp_registers;
 use crate::registers::RegisterSet;
 
 /// Loads all registers from `expected`, holds them, and stores all to `found`.
@@ -19,7 +18,7 @@ pub(crate) fn hold(expected: &RegisterSet, found: &mut RegisterSet, hold: Hold) 
     // compiler's own code computes and gets its value back within the block;
     // FPSR and FPMR are not relied on, and get theirs back all the same.
     unsafe {
-        asm!(
+        asm_clobbering_fp_registers!(
             ".arch_extension sve",
             "mrs {old_fpcr}, fpcr",
             "mrs {old_fpsr}, fpsr",
@@ -79,20 +78,6 @@ pub(crate) fn hold(expected: &RegisterSet, found: &mut RegisterSet, hold: Hold) 
             old_fpcr = out(reg) _,
             old_fpsr = out(reg) _,
             old_fpmr = out(reg) _,
-            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-            out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-            out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-            out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-            out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-            out("p0") _, out("p1") _, out("p2") _, out("p3") _,
-            out("p4") _, out("p5") _, out("p6") _, out("p7") _,
-            out("p8") _, out("p9") _, out("p10") _, out("p11") _,
-            out("p12") _, out("p13") _, out("p14") _, out("p15") _,
-            out("ffr") _,
-            options(nostack),
         );
     }
 }
