@@ -6,8 +6,15 @@
 //! its name to `kvm_arm64_rust/fault` in debugfs, and `none` switches it off. Each is one of the
 //! mistakes that the C code had at some time, or could have had.
 
+#![forbid(unsafe_code)]
+
 use crate::{
     fpsimd,
+    selector::{
+        selectable,
+        Selector,
+        SelectorFile, //
+    },
     view::{
         FpOwner,
         HostData,
@@ -23,65 +30,41 @@ use kernel::{
     },
     debugfs::{
         Dir,
-        File,
-        Reader,
-        Writer, //
+        File, //
     },
-    fmt,
     interrupt::LocalInterruptDisabled,
     preempt::PreemptionDisabled,
-    prelude::*,
-    sync::atomic::{
-        Atomic,
-        Relaxed, //
-    },
-    uaccess::UserSliceReader, //
+    prelude::*, //
 };
 
-macro_rules! faults {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
-        /// A defect that can be switched on.
-        #[derive(Clone, Copy, PartialEq, Eq)]
-        enum Fault {
-            $($(#[$doc])* $variant,)*
-        }
-
-        impl Fault {
-            /// Every fault with its name.
-            const ALL: &'static [(Fault, &'static str)] = &[$((Fault::$variant, $name),)*];
-        }
-    };
+selectable! {
+    /// A defect that can be switched on.
+    enum Fault {
+        /// `load` throws the host's registers away.
+        LoadDoesNotSave = "load_does_not_save",
+        /// `load` leaves the owner as the last vCPU left it.
+        LoadKeepsOwner = "load_keeps_owner",
+        /// `ctxflush` does not look at `TIF_FOREIGN_FPSTATE`.
+        CtxflushIgnoresForeign = "ctxflush_ignores_foreign",
+        /// `ctxsync` does not tell the FP core that the guest's state is in the registers.
+        CtxsyncDoesNotBind = "ctxsync_does_not_bind",
+        /// `ctxsync` binds the guest's state but leaves `TIF_FOREIGN_FPSTATE` set.
+        CtxsyncKeepsForeign = "ctxsync_keeps_foreign",
+        /// `ctxsync` binds an SVE guest's state as FPSIMD.
+        CtxsyncSveAsFpsimd = "ctxsync_sve_as_fpsimd",
+        /// `ctxsync` binds an SVE guest's state with the wrong vector length.
+        CtxsyncWrongVectorLength = "ctxsync_wrong_vector_length",
+        /// `put` leaves the guest's state in the registers.
+        PutDoesNotSave = "put_does_not_save",
+        /// `put` throws the guest's state away.
+        PutDiscards = "put_discards",
+    }
 }
 
-faults! {
-    /// `load` throws the host's registers away.
-    LoadDoesNotSave = "load_does_not_save",
-    /// `load` leaves the owner as the last vCPU left it.
-    LoadKeepsOwner = "load_keeps_owner",
-    /// `ctxflush` does not look at `TIF_FOREIGN_FPSTATE`.
-    CtxflushIgnoresForeign = "ctxflush_ignores_foreign",
-    /// `ctxsync` does not tell the FP core that the guest's state is in the registers.
-    CtxsyncDoesNotBind = "ctxsync_does_not_bind",
-    /// `ctxsync` binds the guest's state but leaves `TIF_FOREIGN_FPSTATE` set.
-    CtxsyncKeepsForeign = "ctxsync_keeps_foreign",
-    /// `ctxsync` binds an SVE guest's state as FPSIMD.
-    CtxsyncSveAsFpsimd = "ctxsync_sve_as_fpsimd",
-    /// `ctxsync` binds an SVE guest's state with the wrong vector length.
-    CtxsyncWrongVectorLength = "ctxsync_wrong_vector_length",
-    /// `put` leaves the guest's state in the registers.
-    PutDoesNotSave = "put_does_not_save",
-    /// `put` throws the guest's state away.
-    PutDiscards = "put_discards",
-}
-
-/// Position in [`Fault::ALL`] of the fault that is on, plus one; 0 for none.
-static ACTIVE: Atomic<usize> = Atomic::new(0);
+static ACTIVE: Selector<Fault> = Selector::new();
 
 fn is_on(fault: Fault) -> bool {
-    match ACTIVE.load(Relaxed).checked_sub(1) {
-        Some(index) => Fault::ALL.get(index).is_some_and(|(on, _)| *on == fault),
-        None => false,
-    }
+    ACTIVE.active() == Some(fault)
 }
 
 /// Makes the FP core believe that the registers hold nothing worth saving.
@@ -153,53 +136,15 @@ pub(crate) fn put(vcpu: &Vcpu<'_>, _: PreemptionDisabled<'_>) -> ControlFlow<()>
 /// The file in debugfs.
 #[pin_data]
 pub(crate) struct Control {
-    dir: Dir,
     #[pin]
-    file: File<Selector>,
+    file: File<SelectorFile<Fault>>,
 }
 
 impl Control {
-    /// Makes `kvm_arm64_rust/fault` in debugfs.
-    pub(crate) fn new() -> impl PinInit<Self, Error> {
-        pin_init::pin_init_scope(|| {
-            let dir = Dir::new(c"kvm_arm64_rust");
-            Ok(try_pin_init!(Self {
-                file <- dir.read_write_file(c"fault", Selector),
-                dir: dir.clone(),
-            }))
+    /// Makes `fault` in `dir`.
+    pub(crate) fn new(dir: &Dir) -> impl PinInit<Self, Error> + '_ {
+        try_pin_init!(Self {
+            file <- dir.read_write_file(c"fault", SelectorFile(&ACTIVE)),
         })
-    }
-}
-
-/// Reads and writes [`ACTIVE`] by name.
-struct Selector;
-
-impl Writer for Selector {
-    fn write(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let active = ACTIVE.load(Relaxed);
-        for (index, (_, name)) in Fault::ALL.iter().enumerate() {
-            let mark = if index + 1 == active { '*' } else { ' ' };
-            writeln!(f, "{mark} {name}")?;
-        }
-        Ok(())
-    }
-}
-
-impl Reader for Selector {
-    fn read_from_slice(&self, reader: &mut UserSliceReader) -> Result {
-        let mut buffer = [0u8; 64];
-        let text = buffer.get_mut(..reader.len()).ok_or(EINVAL)?;
-        reader.read_slice(text)?;
-        let name = core::str::from_utf8(text).map_err(|_| EINVAL)?.trim();
-        let index = if name == "none" {
-            0
-        } else {
-            1 + Fault::ALL
-                .iter()
-                .position(|(_, n)| *n == name)
-                .ok_or(EINVAL)?
-        };
-        ACTIVE.store(index, Relaxed);
-        Ok(())
     }
 }

@@ -17,6 +17,8 @@
 //! FP core then writes the guest's state back to where `ctxsync` told it to, and sets
 //! `TIF_FOREIGN_FPSTATE`, which the next `ctxflush` sees.
 
+#![forbid(unsafe_code)]
+
 use crate::view::{
     FpOwner,
     HostData,

@@ -9,12 +9,16 @@
 //! |---|---|---|
 //! | primitives | `kernel::arm64`, `kernel::preempt` | inline assembly and header inlines |
 //! | views | [`view`], [`hyp::view`], `vhe::view` | raw pointers |
-//! | logic | [`fpsimd`], [`hyp`], [`vhe`] | none |
+//! | logic | [`fpsimd`], [`user_sysreg_sr`], [`hyp`], [`vhe`] | none |
 //!
 //! See Documentation/virt/kvm/arm/rust/ for how a world switch travels through this code.
 
 use core::ptr::NonNull;
 use kernel::{
+    arm64::world::{
+        Kernel,
+        Vhe, //
+    },
     bindings,
     interrupt::LocalInterruptDisabled,
     preempt::PreemptionDisabled, //
@@ -24,8 +28,13 @@ use kernel::{
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 mod faults;
 mod fpsimd;
+#[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
+mod hostile_host;
 mod hyp;
+#[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
+mod selector;
 mod status;
+mod user_sysreg_sr;
 mod vhe;
 mod view;
 
@@ -34,10 +43,7 @@ use vhe::{
     GuestContext,
     HostContext, //
 };
-use view::{
-    HostData,
-    Vcpu, //
-};
+use view::Vcpu;
 
 module! {
     type: status::Status,
@@ -68,6 +74,8 @@ macro_rules! unless_faulty {
 unsafe extern "C" fn kvm_arch_vcpu_load_fp(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
     let (vcpu, preempt) = unsafe { (Vcpu::from_raw(vcpu), PreemptionDisabled::assume_disabled()) };
+    #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
+    hostile_host::load(&vcpu);
     unless_faulty!(load(&vcpu, preempt));
     fpsimd::load(&vcpu, preempt);
 }
@@ -76,11 +84,18 @@ unsafe extern "C" fn kvm_arch_vcpu_load_fp(vcpu: *mut bindings::kvm_vcpu) {
 ///
 /// # Safety
 ///
-/// Interrupts must be disabled.
+/// `vcpu` must be a live vCPU that no other thread runs, and interrupts must be disabled.
 #[export]
-unsafe extern "C" fn kvm_arch_vcpu_ctxflush_fp(_vcpu: *mut bindings::kvm_vcpu) {
-    // SAFETY: By the safety requirement, for the time of this call.
-    let irqs = unsafe { LocalInterruptDisabled::assume_disabled() };
+unsafe extern "C" fn kvm_arch_vcpu_ctxflush_fp(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let (_vcpu, irqs) = unsafe {
+        (
+            Vcpu::from_raw(vcpu),
+            LocalInterruptDisabled::assume_disabled(),
+        )
+    };
+    #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
+    hostile_host::ctxflush(&_vcpu, irqs);
     unless_faulty!(ctxflush(irqs));
     fpsimd::ctxflush(irqs);
 }
@@ -99,6 +114,8 @@ unsafe extern "C" fn kvm_arch_vcpu_ctxsync_fp(vcpu: *mut bindings::kvm_vcpu) {
             LocalInterruptDisabled::assume_disabled(),
         )
     };
+    #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
+    hostile_host::ctxsync(&vcpu, irqs);
     unless_faulty!(ctxsync(&vcpu, irqs));
     fpsimd::ctxsync(&vcpu, irqs);
 }
@@ -204,8 +221,9 @@ unsafe extern "C" fn __vcpu_load_switch_sysregs(vcpu: *mut bindings::kvm_vcpu) {
         let vcpu = NonNull::new_unchecked(vcpu);
         // The guest's first: it works out the features.
         let guest = GuestContext::of_loading(vcpu);
-        let host = HostData::this_cpu(PreemptionDisabled::assume_disabled()).context();
-        (guest, HostContext::for_vcpu(host, vcpu))
+        let host = hyp::view::HostData::<Vhe>::this_cpu().context();
+        let host = HostContext::for_vcpu(host, vcpu);
+        (guest, host)
     };
     sysreg_sr::load(&mut guest, &mut host);
 }
@@ -220,10 +238,49 @@ unsafe extern "C" fn __vcpu_put_switch_sysregs(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
     let (mut guest, host) = unsafe {
         let vcpu = NonNull::new_unchecked(vcpu);
-        let host = HostData::this_cpu(PreemptionDisabled::assume_disabled()).context();
-        (GuestContext::of(vcpu), HostContext::for_vcpu(host, vcpu))
+        let guest = GuestContext::of(vcpu);
+        let host = hyp::view::HostData::<Vhe>::this_cpu().context();
+        let host = HostContext::for_vcpu(host, vcpu);
+        (guest, host)
     };
     sysreg_sr::put(&mut guest, &host);
+}
+
+/// Puts into the CPU the registers of `vcpu` that only EL0 uses, where the kernel runs at EL1.
+///
+/// # Safety
+///
+/// As for [`__vcpu_load_switch_sysregs`].
+#[export]
+unsafe extern "C" fn kvm_vcpu_load_user_sysregs(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let (guest, mut host) = unsafe {
+        let vcpu = NonNull::new_unchecked(vcpu);
+        // The guest's first: it works out the features.
+        let guest = user_sysreg_sr::GuestContext::of_loading(vcpu);
+        let host = hyp::view::HostData::<Kernel>::this_cpu().context();
+        let host = user_sysreg_sr::HostContext::for_vcpu(host, vcpu);
+        (guest, host)
+    };
+    user_sysreg_sr::load(&guest, &mut host);
+}
+
+/// Takes from the CPU the registers of `vcpu` that only EL0 uses, where the kernel runs at EL1.
+///
+/// # Safety
+///
+/// As for [`__vcpu_put_switch_sysregs`].
+#[export]
+unsafe extern "C" fn kvm_vcpu_put_user_sysregs(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let (mut guest, host) = unsafe {
+        let vcpu = NonNull::new_unchecked(vcpu);
+        let guest = user_sysreg_sr::GuestContext::of(vcpu);
+        let host = hyp::view::HostData::<Kernel>::this_cpu().context();
+        let host = user_sysreg_sr::HostContext::for_vcpu(host, vcpu);
+        (guest, host)
+    };
+    user_sysreg_sr::put(&mut guest, &host);
 }
 
 /// Keeps kprobes away from functions that run between a guest and the host's own state.

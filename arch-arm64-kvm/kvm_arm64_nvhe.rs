@@ -17,10 +17,13 @@ use kernel::{
 mod hyp;
 mod nvhe;
 
+use hyp::view::HostData;
 use nvhe::{
+    pkvm,
     sysreg_sr,
     GuestContext,
-    HostContext, //
+    HostContext,
+    HypVcpu, //
 };
 
 /// A context, as C hands it over: without saying whose.
@@ -102,4 +105,45 @@ unsafe extern "C" fn __sysreg32_restore_state(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirement.
     let guest = unsafe { GuestContext::of(NonNull::new_unchecked(vcpu)) };
     hyp::sysreg_sr::restore_32bit_state(&guest);
+}
+
+/// Takes from the host what is needed for running `hyp_vcpu`, under pKVM.
+///
+/// # Safety
+///
+/// `hyp_vcpu` must be a vCPU of EL2's that is loaded on this CPU.
+#[export]
+unsafe extern "C" fn flush_hyp_vcpu(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
+    // SAFETY: By the safety requirement, for the time of this call; EL2 does not leave its CPU.
+    // Nobody writes the number of list registers once pKVM is set up.
+    let (mut vcpu, mut host_data, nr_lr) = unsafe {
+        (
+            HypVcpu::from_raw(hyp_vcpu),
+            HostData::this_cpu(),
+            bindings::hyp_gicv3_nr_lr,
+        )
+    };
+    pkvm::flush(&mut vcpu, &mut host_data, nr_lr);
+}
+
+/// Gives to the host what it has to know after `hyp_vcpu` was run, under pKVM.
+///
+/// # Safety
+///
+/// As for [`flush_hyp_vcpu`].
+#[export]
+unsafe extern "C" fn sync_hyp_vcpu(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
+    // SAFETY: By the safety requirement, for the time of this call.
+    pkvm::sync(&mut unsafe { HypVcpu::from_raw(hyp_vcpu) });
+}
+
+/// Gives to the host the registers of `hyp_vcpu`, whose guest pKVM does not protect.
+///
+/// # Safety
+///
+/// As for [`flush_hyp_vcpu`].
+#[export]
+unsafe extern "C" fn sync_hyp_vcpu_state(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
+    // SAFETY: By the safety requirement, for the time of this call.
+    pkvm::sync_registers(&mut unsafe { HypVcpu::from_raw(hyp_vcpu) });
 }

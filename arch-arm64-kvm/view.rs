@@ -7,10 +7,16 @@
 
 mod fp_owner;
 mod host_data;
+mod loading;
 mod vcpu;
 
 pub(crate) use fp_owner::FpOwner;
 pub(crate) use host_data::HostData;
+#[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
+pub(crate) use vcpu::host_copy::{
+    self,
+    HostCopy, //
+};
 pub(crate) use vcpu::{
     SaveFormat,
     Vcpu, //

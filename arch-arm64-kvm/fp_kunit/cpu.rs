@@ -9,28 +9,15 @@
 use core::arch::asm;
 use kernel::{
     arm64::{
+        barrier::isb,
         cpucap,
+        registers::ZCR_EL1,
+        sysreg,
         thread_flag::ThreadFlag, //
     },
+    asm_clobbering_v_registers,
     bindings, //
 };
-
-/// [`asm!`] that changes V0 to V31.
-macro_rules! asm_changing_v_registers {
-    ($($argument:tt)*) => {
-        asm!(
-            $($argument)*
-            out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-            out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-            out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-            out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-            out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-            out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-            out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-            out("v28") _, out("v29") _, out("v30") _, out("v31") _,
-        )
-    };
-}
 
 /// V0 to V31.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -63,7 +50,7 @@ impl Registers {
     pub(super) fn load(&self) {
         // SAFETY: Reads 512 bytes of `self`, writes registers that the compiler does not use.
         unsafe {
-            asm_changing_v_registers!(
+            asm_clobbering_v_registers!(
                 ".arch_extension fp",
                 ".arch_extension simd",
                 ".irp n, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30",
@@ -126,15 +113,10 @@ pub(super) fn sve_vector_length() -> u32 {
 ///
 /// The FP core sets the length again before it loads a task's state.
 pub(super) fn set_sve_vector_length(length: u32) {
+    let len = u64::from(length / 16 - 1) << ZCR_EL1::LEN_SHIFT;
     // SAFETY: ZCR_EL1 may be written where there is SVE; its fields besides LEN are RES0.
-    unsafe {
-        asm!(
-            "msr s3_0_c1_c2_0, {len}",
-            "isb",
-            len = in(reg) u64::from(length / 16 - 1),
-            options(nostack, preserves_flags),
-        );
-    }
+    unsafe { sysreg::write(ZCR_EL1::from(len)) };
+    isb();
 }
 
 /// Returns the shortest and the longest vector length in bytes, where the system has SVE.
@@ -155,7 +137,7 @@ pub(super) fn fill_z_registers(seed: u8) {
     // SAFETY: Called only where `sve_vector_lengths` has found SVE; writes registers that the
     // compiler does not use.
     unsafe {
-        asm_changing_v_registers!(
+        asm_clobbering_v_registers!(
             ".arch_extension sve",
             ".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15",
             "add {value:w}, {seed:w}, #\\n",

@@ -2,6 +2,8 @@
 
 //! The PSTATE that a guest is entered with.
 
+#![forbid(unsafe_code)]
+
 use kernel::bindings;
 
 /// The mode, and whether it is one of AArch32.

@@ -7,6 +7,8 @@
 //!
 //! C header: [`arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h`](srctree/arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h)
 
+#![forbid(unsafe_code)]
+
 use super::{
     pstate,
     view::{
@@ -92,7 +94,9 @@ pub(crate) fn save_el1_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
 
     if features.has_mte() {
         ctxt.save_el1::<TFSR_EL1>();
-        ctxt.save::<TFSRE0_EL1>();
+        if W::VHE || features.is_protected() {
+            ctxt.save::<TFSRE0_EL1>();
+        }
     }
 
     ctxt.save::<SP_EL1>();
@@ -167,7 +171,9 @@ pub(crate) fn restore_el1_state<W: World, O: Owner>(
 
     if features.has_mte() {
         ctxt.restore_el1::<TFSR_EL1>();
-        ctxt.restore::<TFSRE0_EL1>();
+        if W::VHE || features.is_protected() {
+            ctxt.restore::<TFSRE0_EL1>();
+        }
     }
 
     if forbid_walks && O::IS_HOST {

@@ -4,6 +4,7 @@
 
 pub(crate) mod context;
 pub(crate) mod features;
+mod host_data;
 mod vm;
 
 pub(crate) use context::{
@@ -12,4 +13,5 @@ pub(crate) use context::{
     Host,
     Owner, //
 };
-use features::Features;
+pub(crate) use features::Features;
+pub(crate) use host_data::HostData;

@@ -4,11 +4,9 @@
 //!
 //! C header: [`arch/arm64/include/asm/neon.h`](srctree/arch/arm64/include/asm/neon.h)
 
-use core::{
-    arch::asm,
-    mem::MaybeUninit, //
-};
+use core::mem::MaybeUninit;
 use kernel::{
+    asm_clobbering_v_registers,
     bindings,
     types::NotThreadSafe, //
 };
@@ -82,7 +80,7 @@ impl KernelNeon {
         // all of the work is in one. The option `nomem` is absent so that the block stays behind
         // `kernel_neon_begin()` and ahead of `kernel_neon_end()`.
         unsafe {
-            asm!(
+            asm_clobbering_v_registers!(
                 ".arch_extension simd",
                 // Fill: the low half with a multiple of STEP, the high half with its complement.
                 "mov {value}, {first}",
@@ -117,14 +115,6 @@ impl KernelNeon {
                 scratch = out(reg) _,
                 difference = out(reg) _,
                 changed = out(reg) changed,
-                out("v0") _, out("v1") _, out("v2") _, out("v3") _,
-                out("v4") _, out("v5") _, out("v6") _, out("v7") _,
-                out("v8") _, out("v9") _, out("v10") _, out("v11") _,
-                out("v12") _, out("v13") _, out("v14") _, out("v15") _,
-                out("v16") _, out("v17") _, out("v18") _, out("v19") _,
-                out("v20") _, out("v21") _, out("v22") _, out("v23") _,
-                out("v24") _, out("v25") _, out("v26") _, out("v27") _,
-                out("v28") _, out("v29") _, out("v30") _, out("v31") _,
                 options(nostack),
             );
         }

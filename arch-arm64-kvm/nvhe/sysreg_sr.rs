@@ -2,10 +2,14 @@
 
 //! When registers are switched without VHE.
 //!
-//! The kernel runs at EL1 and uses its registers, so guest and host take turns in all of them at
-//! each entry and exit.
+//! The kernel runs at EL1 and uses its registers, so guest and host take turns in them at each entry
+//! and exit. It does not use what only EL0 does: a guest's is in the CPU from `vcpu_load()` to
+//! `vcpu_put()`, as it is under VHE. The kernel sees to that (see `user_sysreg_sr`), except for
+//! pKVM's protected guests, whose registers it must not have.
 //!
 //! C source: [`arch/arm64/kvm/hyp/nvhe/sysreg-sr.c`](srctree/arch/arm64/kvm/hyp/nvhe/sysreg-sr.c)
+
+#![forbid(unsafe_code)]
 
 use super::{
     GuestContext,
@@ -27,7 +31,9 @@ use kernel::arm64::{
 pub(crate) fn save_state<O: Owner>(ctxt: &mut Context<'_, Nvhe, O>) {
     save_el1_state(ctxt);
     save_common_state(ctxt);
-    save_user_state(ctxt);
+    if ctxt.features().is_protected() {
+        save_user_state(ctxt);
+    }
     save_el2_return_state(ctxt);
 }
 
@@ -45,6 +51,8 @@ pub(crate) fn restore_host_state(host: &HostContext<'_>) {
 fn restore_state<O: Owner>(ctxt: &Context<'_, Nvhe, O>, midr: u64) {
     restore_el1_state(ctxt, midr, ctxt.get::<MPIDR_EL1>().into());
     restore_common_state(ctxt);
-    restore_user_state(ctxt);
+    if ctxt.features().is_protected() {
+        restore_user_state(ctxt);
+    }
     restore_el2_return_state(ctxt);
 }

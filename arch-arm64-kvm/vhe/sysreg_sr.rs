@@ -9,6 +9,8 @@
 //!
 //! C source: [`arch/arm64/kvm/hyp/vhe/sysreg-sr.c`](srctree/arch/arm64/kvm/hyp/vhe/sysreg-sr.c)
 
+#![forbid(unsafe_code)]
+
 use super::{
     virtual_el2,
     GuestContext,

@@ -7,12 +7,10 @@ use crate::hyp::view::{
         context_registers,
         ContextRegister, //
     },
-    features::Features,
     Context,
     Guest,
     Host, //
 };
-use core::ptr::NonNull;
 use kernel::{
     arm64::{
         registers::*,
@@ -38,17 +36,6 @@ context_registers! {
 }
 
 impl GuestContext<'_> {
-    /// Returns the context of `vcpu`, which is being loaded, for being run or for something else.
-    ///
-    /// # Safety
-    ///
-    /// As for [`Context::of`].
-    #[inline(always)]
-    pub(crate) unsafe fn of_loading(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
-        // SAFETY: By the safety requirement.
-        unsafe { Self::with_features(vcpu, Features::renew::<Vhe>(vcpu)) }
-    }
-
     /// Notes with the vCPU whether its registers are in the CPU.
     #[inline(always)]
     pub(crate) fn set_sysregs_on_cpu(&mut self, on_cpu: bool) {

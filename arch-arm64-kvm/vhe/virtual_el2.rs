@@ -8,6 +8,8 @@
 //!
 //! C source: [`arch/arm64/kvm/hyp/vhe/sysreg-sr.c`](srctree/arch/arm64/kvm/hyp/vhe/sysreg-sr.c)
 
+#![forbid(unsafe_code)]
+
 use super::{
     view::translate,
     GuestContext, //

@@ -48,13 +48,6 @@ impl<'a> HostData<'a> {
         FpOwner::from_raw(unsafe { (&raw const (*self.ptr.as_ptr()).fp_owner).read() })
     }
 
-    /// Returns where the host's registers are kept while a guest has the CPU.
-    #[inline(always)]
-    pub(crate) fn context(&self) -> NonNull<bindings::kvm_cpu_context> {
-        // SAFETY: A field of the structure, by the type invariant.
-        unsafe { NonNull::new_unchecked(&raw mut (*self.ptr.as_ptr()).host_ctxt) }
-    }
-
     /// Makes the FP registers nobody's.
     ///
     /// The only change of owner that the kernel makes. The guest becomes owner at EL2 alone, by

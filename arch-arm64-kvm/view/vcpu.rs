@@ -12,6 +12,9 @@ use kernel::{
     task::Task, //
 };
 
+#[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
+pub(crate) mod host_copy;
+
 /// Memory for the SVE state of a vCPU, and the vector length that it is laid out for.
 ///
 /// # Invariants

@@ -98,4 +98,11 @@ __rust_helper u64 rust_helper_translate_tcr_el2_to_tcr_el1(u64 val)
 {
 	return translate_tcr_el2_to_tcr_el1(val);
 }
+
+#ifdef CONFIG_KVM_ARM64_RUST_FAULTS
+__rust_helper int rust_helper_kvm_run_vcpu_at_el2(struct kvm_vcpu *vcpu)
+{
+	return kvm_call_hyp_nvhe(__kvm_vcpu_run, vcpu);
+}
+#endif
 #endif

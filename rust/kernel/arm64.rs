@@ -7,9 +7,11 @@
 //! says what the caller has to prove.
 
 pub mod barrier;
+pub mod copy;
 pub mod cpucap;
 pub mod fp;
 mod instruction;
+pub mod percpu;
 pub mod registers;
 pub mod sysreg;
 pub mod thread_flag;

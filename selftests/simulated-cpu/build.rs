@@ -8,6 +8,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+#[path = "build/vcpu_sysreg.rs"]
+mod vcpu_sysreg;
+
 /// Configuration options that are set here: all those that the files ask for.
 const OPTIONS: [&str; 5] = [
     "CONFIG_64BIT",
@@ -19,6 +22,17 @@ const OPTIONS: [&str; 5] = [
 
 /// Names of other options that the files mention.
 const OTHER_OPTIONS: [&str; 1] = ["CONFIG_RUST_BITFIELD_KUNIT_TEST"];
+
+/// The modules of KVM's code that are compiled, declared as in its crate roots,
+/// `kvm_arm64.rs` and `kvm_arm64_nvhe.rs`. Of `view`, which is mostly about the
+/// FP core, only what has nothing to do with that.
+const MODULES: &str = "\
+    pub(crate) mod hyp;
+    pub(crate) mod nvhe;
+    pub(crate) mod user_sysreg_sr;
+    pub(crate) mod vhe;
+    mod view { mod loading; }
+";
 
 fn main() {
     for variable in ["KDIR", "KVM_RUST_CACHE"] {
@@ -34,6 +48,9 @@ fn main() {
     let ours = our_root();
     let kernel = kernel_root(&ours);
 
+    // Tests read the C.
+    println!("cargo:rustc-env=KERNEL={}", kernel.display());
+    println!("cargo:rustc-env=KVM={}", kvm_root(&ours).display());
     // What the primitives include, where they look for it.
     println!("cargo:rustc-env=OBJTREE={}", out.display());
     let generated = out.join("rust/kernel/arm64");
@@ -50,24 +67,7 @@ fn main() {
     // declarations are generated as well.
     write(&out.join("kernel.rs"), &kernel_modules(&kernel, &out));
     write(&out.join("arm64.rs"), &arm64_modules(&ours));
-    let hypervisor = hypervisor_root(&ours);
-    for file in [
-        "hyp/pstate",
-        "hyp/sysreg_sr",
-        "hyp/view/context",
-        "hyp/view/features",
-    ]
-    .into_iter()
-    .chain(["hyp/view/vm", "nvhe/sysreg_sr", "nvhe/view"])
-    {
-        let (_, name) = file.rsplit_once('/').expect("a folder");
-        let source = hypervisor.join(file).with_extension("rs");
-        let declaration = module(&source, &format!("pub(crate) mod {name}"));
-        write(
-            &out.join(format!("{}.rs", file.replace('/', "_"))),
-            &declaration,
-        );
-    }
+    write(&out.join("kvm_arm64.rs"), &kvm_modules(&kvm_root(&ours)));
     let generator = ours.join("rust/arm64/gen_sysreg.rs");
     write(
         &out.join("generator.rs"),
@@ -85,14 +85,13 @@ fn our_root() -> PathBuf {
         .to_owned()
 }
 
-/// The folder of the hypervisor's own code, in this repository or in a kernel
-/// tree.
-fn hypervisor_root(ours: &Path) -> PathBuf {
+/// The folder of KVM's own code, in this repository or in a kernel tree.
+fn kvm_root(ours: &Path) -> PathBuf {
     ["arch-arm64-kvm", "arch/arm64/kvm/rust"]
         .map(|folder| ours.join(folder))
         .into_iter()
         .find(|folder| folder.exists())
-        .expect("the hypervisor's code is next to the primitives")
+        .expect("KVM's code is next to the primitives")
 }
 
 /// The kernel source: the tree that this is part of, KDIR, or what
@@ -199,6 +198,25 @@ fn bindings(kernel: &Path) -> String {
             "/// Number of a capability.\npub const ARM64_{name}: u32 = {number};"
         );
     }
+    let header = |name: &str| read(&kernel.join("arch/arm64/include/asm").join(name));
+    let places = vcpu_sysreg::places(&header("kvm_host.h"), &header("vncr_mapping.h"));
+    for (name, place) in &places {
+        let _ = writeln!(
+            text,
+            "/// Place of a register in a context.\npub const vcpu_sysreg_{name}: u32 = {place};"
+        );
+    }
+    let is_register = |name: &str| !name.starts_with("__") && name != "NR_SYS_REGS";
+    let registers: Vec<_> = places
+        .iter()
+        .filter(|(name, _)| is_register(name))
+        .collect();
+    let _ = writeln!(
+        text,
+        "/// The places of all registers, by their names.\n\
+         pub const VCPU_SYSREGS: [(&str, u32); {}] = {registers:?};",
+        registers.len()
+    );
     text
 }
 
@@ -272,6 +290,12 @@ fn module(path: &Path, declaration: &str) -> String {
     format!("#[path = {path:?}]\n{declaration};\n")
 }
 
+/// The modules of KVM's code, whose files are looked for in its folder.
+fn kvm_modules(folder: &Path) -> String {
+    println!("cargo:rerun-if-changed={}", folder.display());
+    format!("#[path = {folder:?}]\nmod kvm_arm64 {{\n{MODULES}}}\n")
+}
+
 /// Modules of the kernel crate that are in Linux.
 fn kernel_modules(kernel: &Path, out: &Path) -> String {
     let rust = kernel.join("rust/kernel");
@@ -292,13 +316,21 @@ fn kernel_modules(kernel: &Path, out: &Path) -> String {
 
 /// The primitives that need nothing of the rest of the kernel.
 fn arm64_modules(ours: &Path) -> String {
-    ["barrier", "cpucap", "registers", "sysreg", "world"]
-        .iter()
-        .map(|name| {
-            let path = ours.join(format!("rust/kernel/arm64/{name}.rs"));
-            module(&path, &format!("pub mod {name}"))
-        })
-        .collect::<String>()
+    [
+        "barrier",
+        "copy",
+        "cpucap",
+        "percpu",
+        "registers",
+        "sysreg",
+        "world",
+    ]
+    .iter()
+    .map(|name| {
+        let path = ours.join(format!("rust/kernel/arm64/{name}.rs"));
+        module(&path, &format!("pub mod {name}"))
+    })
+    .collect::<String>()
         + &match env::var_os("CARGO_FEATURE_INSTRUCTIONS") {
             Some(_) => module(
                 &ours.join("rust/kernel/arm64/instruction.rs"),

@@ -145,12 +145,12 @@ impl<W: World> Context<'_, W, Guest> {
     /// # Safety
     ///
     /// `vcpu` must be a live vCPU for the lifetime of the context, at an address that is good in the
-    /// world `W`, and the caller the one that runs it, or loads or puts it, with preemption
-    /// disabled.
+    /// world `W`, and the caller the one that runs it, or puts it, with preemption disabled. Its
+    /// features must have been worked out.
     #[inline(always)]
     pub(crate) unsafe fn of(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
         // SAFETY: By the safety requirements.
-        let features = unsafe { Features::of::<W>(vcpu) };
+        let features = unsafe { Features::of(vcpu) };
         // SAFETY: By the safety requirements; the vCPU has the features.
         unsafe { Self::with_features(vcpu, features) }
     }
@@ -235,7 +235,7 @@ impl<W: World> Context<'_, W, Host> {
     ///
     /// `context` must be that of this CPU, `vcpu` a live vCPU, both at addresses that are good in the
     /// world `W`, for the lifetime of the result. This code must stay on this CPU for that time, and
-    /// be the only one to use the context.
+    /// be the only one to use the context. The vCPU's features must have been worked out.
     #[inline(always)]
     pub(crate) unsafe fn for_vcpu(
         context: NonNull<bindings::kvm_cpu_context>,
@@ -247,8 +247,8 @@ impl<W: World> Context<'_, W, Host> {
             // SAFETY: Within the array.
             vncr: unsafe { registers(context).add(VNCR_START as usize) },
             vcpu,
-            // SAFETY: By the safety requirements; the vCPU is loaded.
-            features: unsafe { Features::of::<W>(vcpu) },
+            // SAFETY: By the safety requirements.
+            features: unsafe { Features::of(vcpu) },
             _context: PhantomData,
         }
     }

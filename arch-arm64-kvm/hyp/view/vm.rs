@@ -50,6 +50,13 @@ impl<W: World> Vm<'_, W> {
         flags & (1 << flag) != 0
     }
 
+    /// Returns whether pKVM protects the VM from the host.
+    #[inline(always)]
+    pub(super) fn is_protected(&self) -> bool {
+        // SAFETY: The field is there, by the type invariant. It is set before the VM has vCPUs.
+        unsafe { (&raw const (*self.kvm.as_ptr()).arch.pkvm.is_protected).read() }
+    }
+
     /// Returns whether the VM's vCPUs have been asked for feature `feature`.
     #[inline(always)]
     pub(super) fn vcpu_feature(&self, feature: u32) -> bool {

@@ -33,6 +33,18 @@ pub fn system_supports_sme() -> bool {
     cfg!(CONFIG_ARM64_SME) && alternative_has_cap_unlikely::<{ bindings::ARM64_SME }>()
 }
 
+/// Returns whether all CPUs have `FPMR`.
+#[inline(always)]
+pub fn system_supports_fpmr() -> bool {
+    alternative_has_cap_unlikely::<{ bindings::ARM64_HAS_FPMR }>()
+}
+
+/// Returns whether the hypervisor protects itself, and guests, from the host: pKVM.
+#[inline(always)]
+pub fn is_protected_kvm_enabled() -> bool {
+    alternative_has_cap_unlikely::<{ bindings::ARM64_KVM_PROTECTED_MODE }>()
+}
+
 /// Returns whether the system offers stage 1 permission overlays: `CONFIG_ARM64_POE` is set and all
 /// CPUs have them.
 #[inline(always)]

@@ -10,6 +10,39 @@ use super::{
     sysreg::RegisterName, //
 };
 
+/// `asm!` whose text names a register by its five numbers, `{op0}` to `{op2}`.
+///
+/// With two registers they are `{old_op0}` to `{old_op2}` and `{new_op0}` to `{new_op2}`.
+macro_rules! asm_naming {
+    ($name:ident; $text:expr; $($operand:tt)*) => {
+        crate::asm!(
+            $text;
+            op0 = const $name::ENCODING.op0,
+            op1 = const $name::ENCODING.op1,
+            crn = const $name::ENCODING.crn,
+            crm = const $name::ENCODING.crm,
+            op2 = const $name::ENCODING.op2,
+            $($operand)*
+        )
+    };
+    ($old:ident, $new:ident; $text:expr; $($operand:tt)*) => {
+        crate::asm!(
+            $text;
+            old_op0 = const $old::ENCODING.op0,
+            old_op1 = const $old::ENCODING.op1,
+            old_crn = const $old::ENCODING.crn,
+            old_crm = const $old::ENCODING.crm,
+            old_op2 = const $old::ENCODING.op2,
+            new_op0 = const $new::ENCODING.op0,
+            new_op1 = const $new::ENCODING.op1,
+            new_crn = const $new::ENCODING.crn,
+            new_crm = const $new::ENCODING.crm,
+            new_op2 = const $new::ENCODING.op2,
+            $($operand)*
+        )
+    };
+}
+
 /// MRS.
 ///
 /// # Safety
@@ -20,14 +53,10 @@ pub(crate) unsafe fn mrs<N: RegisterName>() -> u64 {
     let value;
     // SAFETY: By the safety requirements. Writes one general-purpose register.
     unsafe {
-        crate::asm!(
+        asm_naming!(
+            N;
             "mrs {value}, S{op0}_{op1}_C{crn}_C{crm}_{op2}";
             value = out(reg) value,
-            op0 = const N::ENCODING.op0,
-            op1 = const N::ENCODING.op1,
-            crn = const N::ENCODING.crn,
-            crm = const N::ENCODING.crm,
-            op2 = const N::ENCODING.op2,
             options(nomem, nostack, preserves_flags),
         );
     }
@@ -43,14 +72,10 @@ pub(crate) unsafe fn mrs<N: RegisterName>() -> u64 {
 pub(crate) unsafe fn msr<N: RegisterName>(value: u64) {
     // SAFETY: By the safety requirements.
     unsafe {
-        crate::asm!(
+        asm_naming!(
+            N;
             "msr S{op0}_{op1}_C{crn}_C{crm}_{op2}, {value}";
             value = in(reg) value,
-            op0 = const N::ENCODING.op0,
-            op1 = const N::ENCODING.op1,
-            crn = const N::ENCODING.crn,
-            crm = const N::ENCODING.crm,
-            op2 = const N::ENCODING.op2,
             options(nomem, nostack, preserves_flags),
         );
     }
@@ -65,13 +90,9 @@ pub(crate) unsafe fn msr<N: RegisterName>(value: u64) {
 pub(crate) unsafe fn msr_xzr<N: RegisterName>() {
     // SAFETY: By the safety requirements.
     unsafe {
-        crate::asm!(
+        asm_naming!(
+            N;
             "msr S{op0}_{op1}_C{crn}_C{crm}_{op2}, xzr";
-            op0 = const N::ENCODING.op0,
-            op1 = const N::ENCODING.op1,
-            crn = const N::ENCODING.crn,
-            crm = const N::ENCODING.crm,
-            op2 = const N::ENCODING.op2,
             options(nomem, nostack, preserves_flags),
         );
     }
@@ -92,22 +113,13 @@ where
     let value;
     // SAFETY: By the safety requirements. Writes one general-purpose register.
     unsafe {
-        crate::asm!(
+        asm_naming!(
+            OLD, NEW;
             include!(concat!(
                 env!("OBJTREE"),
                 "/rust/kernel/arm64/generated_alternative_mrs_asm.rs"
             ));
             value = out(reg) value,
-            old_op0 = const OLD::ENCODING.op0,
-            old_op1 = const OLD::ENCODING.op1,
-            old_crn = const OLD::ENCODING.crn,
-            old_crm = const OLD::ENCODING.crm,
-            old_op2 = const OLD::ENCODING.op2,
-            new_op0 = const NEW::ENCODING.op0,
-            new_op1 = const NEW::ENCODING.op1,
-            new_crn = const NEW::ENCODING.crn,
-            new_crm = const NEW::ENCODING.crm,
-            new_op2 = const NEW::ENCODING.op2,
             cpucap = const CPUCAP,
             options(nomem, nostack, preserves_flags),
         );
@@ -129,22 +141,13 @@ where
 {
     // SAFETY: By the safety requirements.
     unsafe {
-        crate::asm!(
+        asm_naming!(
+            OLD, NEW;
             include!(concat!(
                 env!("OBJTREE"),
                 "/rust/kernel/arm64/generated_alternative_msr_asm.rs"
             ));
             value = in(reg) value,
-            old_op0 = const OLD::ENCODING.op0,
-            old_op1 = const OLD::ENCODING.op1,
-            old_crn = const OLD::ENCODING.crn,
-            old_crm = const OLD::ENCODING.crm,
-            old_op2 = const OLD::ENCODING.op2,
-            new_op0 = const NEW::ENCODING.op0,
-            new_op1 = const NEW::ENCODING.op1,
-            new_crn = const NEW::ENCODING.crn,
-            new_crm = const NEW::ENCODING.crm,
-            new_op2 = const NEW::ENCODING.op2,
             cpucap = const CPUCAP,
             options(nomem, nostack, preserves_flags),
         );
@@ -183,6 +186,30 @@ pub(crate) fn kern_hyp_va(mut address: usize) -> usize {
     address
 }
 
+/// LDP and STP of as many pairs of 64-bit words as a `T` has room for.
+///
+/// # Safety
+///
+/// `from` must be valid for reads of a `T` and `to` for writes; they must not overlap.
+#[inline(always)]
+pub(crate) unsafe fn copy_pairs<T>(from: *const u64, to: *mut u64) {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        crate::asm!(
+            ".rept {pairs}
+            ldp {first}, {second}, [{from}], #16
+            stp {first}, {second}, [{to}], #16
+            .endr";
+            pairs = const size_of::<T>() / 16,
+            first = out(reg) _,
+            second = out(reg) _,
+            from = inout(reg) from => _,
+            to = inout(reg) to => _,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
 /// MRS of `PAR_EL1`, with barriers around it on a CPU with erratum 1508412.
 ///
 /// # Safety
@@ -193,17 +220,13 @@ pub(crate) unsafe fn mrs_par<N: RegisterName>() -> u64 {
     let value;
     // SAFETY: By the safety requirements. Writes one general-purpose register.
     unsafe {
-        crate::asm!(
+        asm_naming!(
+            N;
             include!(concat!(
                 env!("OBJTREE"),
                 "/rust/kernel/arm64/generated_alternative_mrs_par_asm.rs"
             ));
             value = out(reg) value,
-            op0 = const N::ENCODING.op0,
-            op1 = const N::ENCODING.op1,
-            crn = const N::ENCODING.crn,
-            crm = const N::ENCODING.crm,
-            op2 = const N::ENCODING.op2,
             options(nostack, preserves_flags),
         );
     }

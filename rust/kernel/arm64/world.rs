@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The two worlds that hypervisor code is built for, and what registers are called there.
+//! The worlds that KVM's code is built for, and what registers are called there.
 //!
-//! One source serves both. What differs is the type `W: World` that it is instantiated with.
+//! One source serves them all. What differs is the type `W: World` that it is instantiated with.
 //!
 //! C header: [`arch/arm64/include/asm/kvm_hyp.h`](srctree/arch/arm64/include/asm/kvm_hyp.h)
 
 use super::{
     instruction,
+    registers::{
+        TPIDR_EL1,
+        TPIDR_EL2, //
+    },
     sysreg::{
         El0Register,
         El1Register,
@@ -15,10 +19,10 @@ use super::{
     },
 };
 
-/// Where hypervisor code runs.
+/// Where code runs.
 ///
 /// All functions require what [`sysreg::read`](super::sysreg::read) and
-/// [`sysreg::write`](super::sysreg::write) do, and that the code runs at EL2 in that world.
+/// [`sysreg::write`](super::sysreg::write) do, and that the code runs in that world.
 pub trait World {
     /// Whether this is the kernel itself, at EL2; C's `has_vhe()`.
     const VHE: bool;
@@ -26,6 +30,13 @@ pub trait World {
     /// Returns the address by which this world reaches what the kernel has at `pointer`. One that
     /// has been converted already stays as it is.
     fn kern_hyp_va<T>(pointer: *mut T) -> *mut T;
+
+    /// Returns how far from a per-CPU variable this CPU's copy of it is.
+    ///
+    /// # Safety
+    ///
+    /// See [`World`].
+    unsafe fn this_cpu_offset() -> usize;
 
     /// Reads a register of EL1, the guest's or, without VHE, the host's.
     ///
@@ -82,6 +93,12 @@ impl World for Vhe {
     }
 
     #[inline(always)]
+    unsafe fn this_cpu_offset() -> usize {
+        // SAFETY: By the safety requirements; EL2 may read it, and keeps the offset there.
+        unsafe { instruction::mrs::<TPIDR_EL2>() as usize }
+    }
+
+    #[inline(always)]
     unsafe fn read_el1<R: El1Register>() -> R {
         // SAFETY: By the safety requirements; E2H is 1, so the name is there.
         R::from(unsafe { instruction::mrs::<R::El12>() })
@@ -133,6 +150,12 @@ impl World for Nvhe {
     }
 
     #[inline(always)]
+    unsafe fn this_cpu_offset() -> usize {
+        // SAFETY: By the safety requirements; EL2 may read it, and keeps the offset there.
+        unsafe { instruction::mrs::<TPIDR_EL2>() as usize }
+    }
+
+    #[inline(always)]
     unsafe fn read_el1<R: El1Register>() -> R {
         // SAFETY: By the safety requirements; E2H is 1 where the capability is there, so either
         // name is used where it reaches the register of EL1.
@@ -179,5 +202,62 @@ impl World for Nvhe {
         unsafe {
             instruction::msr_alternative::<R, R::El02, { bindings::ARM64_KVM_HVHE }>(value.into())
         }
+    }
+}
+
+/// The kernel runs at EL1, beside a hypervisor of its own, and this is the kernel.
+///
+/// It reaches the registers of EL1 and EL0 by their own names, and none of EL2: code that asks for
+/// one does not build.
+pub enum Kernel {}
+
+impl World for Kernel {
+    const VHE: bool = false;
+
+    #[inline(always)]
+    fn kern_hyp_va<T>(pointer: *mut T) -> *mut T {
+        pointer
+    }
+
+    #[inline(always)]
+    unsafe fn this_cpu_offset() -> usize {
+        // SAFETY: By the safety requirements; the kernel keeps the offset there while it runs at
+        // EL1.
+        unsafe { instruction::mrs::<TPIDR_EL1>() as usize }
+    }
+
+    #[inline(always)]
+    unsafe fn read_el1<R: El1Register>() -> R {
+        // SAFETY: By the safety requirements.
+        R::from(unsafe { instruction::mrs::<R>() })
+    }
+
+    #[inline(always)]
+    unsafe fn write_el1<R: El1Register>(value: R) {
+        // SAFETY: By the safety requirements.
+        unsafe { instruction::msr::<R>(value.into()) }
+    }
+
+    #[inline(always)]
+    unsafe fn read_el2<R: El2Register>() -> R {
+        const { assert!(R::NAME.is_empty(), "EL1 cannot read a register of EL2") };
+        R::from(0)
+    }
+
+    #[inline(always)]
+    unsafe fn write_el2<R: El2Register>(_: R) {
+        const { assert!(R::NAME.is_empty(), "EL1 cannot write a register of EL2") };
+    }
+
+    #[inline(always)]
+    unsafe fn read_el0<R: El0Register>() -> R {
+        // SAFETY: By the safety requirements.
+        R::from(unsafe { instruction::mrs::<R>() })
+    }
+
+    #[inline(always)]
+    unsafe fn write_el0<R: El0Register>(value: R) {
+        // SAFETY: By the safety requirements.
+        unsafe { instruction::msr::<R>(value.into()) }
     }
 }

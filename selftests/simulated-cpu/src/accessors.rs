@@ -2,9 +2,10 @@
 //! A function for each way to access each register, to look at its code.
 
 use crate::arm64::barrier::{dsb, isb, Ish, Nsh, Sy};
+use crate::arm64::copy::copy_once;
 use crate::arm64::registers::*;
 use crate::arm64::sysreg::{read, write, write_zero};
-use crate::arm64::world::{Nvhe, Vhe, World};
+use crate::arm64::world::{Kernel, Nvhe, Vhe, World};
 use crate::for_each::for_each_register;
 use paste::paste;
 
@@ -47,9 +48,22 @@ macro_rules! accessors {
         $(pair!(nvhe, $el0, Nvhe::read_el0(), Nvhe::write_el0);)*
         $(pair!(nvhe, $el1, Nvhe::read_el1(), Nvhe::write_el1);)*
         $(pair!(nvhe, $el2, Nvhe::read_el2(), Nvhe::write_el2);)*
+        $(pair!(kernel, $el0, Kernel::read_el0(), Kernel::write_el0);)*
+        $(pair!(kernel, $el1, Kernel::read_el1(), Kernel::write_el1);)*
     };
 }
 for_each_register!(accessors);
+
+/// A copy of three pairs of 64-bit words.
+///
+/// # Safety
+///
+/// Nobody calls this.
+#[no_mangle]
+unsafe extern "C" fn copy_three_pairs(from: *const [u64; 6], to: *mut [u64; 6]) {
+    // SAFETY: By the safety requirement.
+    unsafe { copy_once(from, to) }
+}
 
 /// All barriers.
 #[no_mangle]

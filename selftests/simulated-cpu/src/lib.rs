@@ -33,30 +33,11 @@ pub use cpu::{Access, Cpu, Mode};
 pub use standin::*;
 pub use structures::*;
 
-/// What the hypervisor does in both worlds.
+// KVM's own code, by the names that it has in its crate roots.
 #[cfg(all(test, not(feature = "instructions")))]
-mod hyp {
-    include!(concat!(env!("OUT_DIR"), "/hyp_pstate.rs"));
-    include!(concat!(env!("OUT_DIR"), "/hyp_sysreg_sr.rs"));
-
-    pub(crate) mod view {
-        include!(concat!(env!("OUT_DIR"), "/hyp_view_context.rs"));
-        include!(concat!(env!("OUT_DIR"), "/hyp_view_features.rs"));
-        include!(concat!(env!("OUT_DIR"), "/hyp_view_vm.rs"));
-
-        pub(crate) use context::{Context, Guest, Host, Owner};
-        use features::Features;
-    }
-}
-
-/// What the hypervisor does without VHE.
+include!(concat!(env!("OUT_DIR"), "/kvm_arm64.rs"));
 #[cfg(all(test, not(feature = "instructions")))]
-mod nvhe {
-    include!(concat!(env!("OUT_DIR"), "/nvhe_sysreg_sr.rs"));
-    include!(concat!(env!("OUT_DIR"), "/nvhe_view.rs"));
-
-    pub(crate) use view::{GuestContext, HostContext};
-}
+use kvm_arm64::{hyp, nvhe, user_sysreg_sr, vhe};
 
 #[cfg(any(test, feature = "instructions"))]
 mod for_each {

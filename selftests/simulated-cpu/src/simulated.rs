@@ -80,6 +80,19 @@ pub fn kern_hyp_va(address: usize) -> usize {
     address
 }
 
+/// LDP and STP of as many pairs of 64-bit words as a `T` has room for.
+///
+/// # Safety
+///
+/// `from` must be valid for reads of a `T` and `to` for writes; they must not
+/// overlap.
+pub unsafe fn copy_pairs<T>(from: *const u64, to: *mut u64) {
+    for word in 0..size_of::<T>() / 16 * 2 {
+        // SAFETY: By the safety requirements.
+        unsafe { to.add(word).write_volatile(from.add(word).read_volatile()) };
+    }
+}
+
 /// ISB.
 pub fn isb() {
     Cpu::with_current(|cpu| cpu.barrier(Access::Isb));

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the kernel's files use of the rest of the kernel crate, and of the
 //! crates beside it.
+//!
+//! Something that another file uses is added here under the name that it has in
+//! the kernel crate, as little of it as that file needs. What belongs to the
+//! crate `bindings` is in `structures.rs`.
 
 /// Names of macros.
 pub mod macros {
@@ -69,7 +73,16 @@ macro_rules! zeroable {
     };
 }
 
-zeroable!(u8 u16 u32 u64 usize i8 i16 i32 i64 isize);
+zeroable!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 isize);
+
+// SAFETY: All zeroes are `false`.
+unsafe impl Zeroable for bool {}
+
+// SAFETY: All zeroes are NULL.
+unsafe impl<T> Zeroable for *mut T {}
+
+// SAFETY: All zeroes are an array of zeroes.
+unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {}
 
 /// Checks while the program runs what the kernel checks when it is built.
 #[macro_export]

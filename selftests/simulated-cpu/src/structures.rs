@@ -1,80 +1,215 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The C structures that the views look into, as far as they do.
+//! The C structures that the views look into, as far as they do, and the C
+//! functions that the views call.
 //!
-//! Fields have the names and types that `bindgen` gives them. What only C code
-//! can tell is told by a field of the stand-in.
+//! All of it is written by hand, so that nothing here needs a configured
+//! kernel. Missing from a view that is to be compiled:
+//!
+//! - a field: add a line to its structure in [`structures!`], with the name
+//!   and type that bindgen gives it (`rust/bindings/bindings_generated.rs` in a
+//!   build tree). It starts as zeroes. A structure within a structure gets an
+//!   entry of its own; pointers and arrays need nothing;
+//! - a constant: add it below, with the value that the C header has. The places
+//!   of registers (`vcpu_sysreg_*`) and the capabilities (`ARM64_*`) are
+//!   generated from the kernel's files;
+//! - a function that works something out from registers and flags: add a field
+//!   to [`answers`], which a test sets, and a function that returns it;
+//! - a function that computes a value from a value: add one that computes
+//!   another value than any other function here, so that a mix-up shows.
 
 #![allow(non_camel_case_types, non_upper_case_globals, missing_docs)]
 
-/// `struct user_pt_regs`.
-#[derive(Clone, Default)]
-pub struct user_pt_regs {
-    pub pc: u64,
-    pub pstate: u64,
+use crate::Zeroable;
+
+macro_rules! structures {
+    ($($(#[$doc:meta])* struct $name:ident { $($(#[$of:meta])* $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Clone, Debug, PartialEq)]
+            pub struct $name { $($(#[$of])* pub $field: $type,)* }
+
+            impl Default for $name {
+                fn default() -> Self {
+                    Self { $($field: Zeroable::zeroed(),)* }
+                }
+            }
+
+            // SAFETY: So are all fields, or `default` would not compile.
+            unsafe impl Zeroable for $name {}
+        )*
+    };
 }
 
-/// `struct kvm_cpu_context`.
-#[derive(Clone)]
-pub struct kvm_cpu_context {
-    pub regs: user_pt_regs,
-    pub spsr_abt: u64,
-    pub spsr_und: u64,
-    pub spsr_irq: u64,
-    pub spsr_fiq: u64,
-    pub sys_regs: [u64; vcpu_sysreg_NR_SYS_REGS as usize],
-    pub __hyp_running_vcpu: *mut kvm_vcpu,
-    pub vncr_array: *mut u64,
-}
+structures! {
+    /// `struct user_pt_regs`.
+    struct user_pt_regs {
+        regs: [u64; 31],
+        sp: u64,
+        pc: u64,
+        pstate: u64,
+    }
 
-impl Default for kvm_cpu_context {
-    fn default() -> Self {
-        Self {
-            regs: user_pt_regs::default(),
-            spsr_abt: 0,
-            spsr_und: 0,
-            spsr_irq: 0,
-            spsr_fiq: 0,
-            sys_regs: [0; vcpu_sysreg_NR_SYS_REGS as usize],
-            __hyp_running_vcpu: core::ptr::null_mut(),
-            vncr_array: core::ptr::null_mut(),
-        }
+    /// `struct user_fpsimd_state`.
+    struct user_fpsimd_state {
+        vregs: [u128; 32],
+        fpsr: u32,
+        fpcr: u32,
+        __reserved: [u32; 2],
+    }
+
+    /// `struct kvm_cpu_context`.
+    struct kvm_cpu_context {
+        regs: user_pt_regs,
+        spsr_abt: u64,
+        spsr_und: u64,
+        spsr_irq: u64,
+        spsr_fiq: u64,
+        fp_regs: user_fpsimd_state,
+        sys_regs: [u64; crate::vcpu_sysreg_NR_SYS_REGS as usize],
+        __hyp_running_vcpu: *mut kvm_vcpu,
+        vncr_array: *mut u64,
+    }
+
+    /// `struct kvm_vcpu_fault_info`.
+    struct kvm_vcpu_fault_info {
+        esr_el2: u64,
+        far_el2: u64,
+        hpfar_el2: u64,
+        disr_el1: u64,
+    }
+
+    /// `struct kvm_guest_debug_arch`.
+    struct kvm_guest_debug_arch {
+        dbg_bcr: [u64; 16],
+        dbg_bvr: [u64; 16],
+        dbg_wcr: [u64; 16],
+        dbg_wvr: [u64; 16],
+    }
+
+    /// `struct vgic_v3_cpu_if`.
+    struct vgic_v3_cpu_if {
+        vgic_hcr: u32,
+        vgic_vmcr: u32,
+        vgic_sre: u32,
+        vgic_ap0r: [u32; 4],
+        vgic_ap1r: [u32; 4],
+        vgic_lr: [u64; 16],
+        used_lrs: u32,
+    }
+
+    /// The union in `struct vgic_cpu`.
+    struct vgic_cpu__bindgen_ty_1 {
+        vgic_v3: vgic_v3_cpu_if,
+    }
+
+    /// `struct vgic_cpu`.
+    struct vgic_cpu {
+        __bindgen_anon_1: vgic_cpu__bindgen_ty_1,
+    }
+
+    /// `struct kvm_vcpu_arch`.
+    struct kvm_vcpu_arch {
+        ctxt: kvm_cpu_context,
+        sve_state: *mut arm64_sve_state,
+        sve_max_vl: u32,
+        hw_mmu: *mut kvm_s2_mmu,
+        hcr_el2: u64,
+        hcrx_el2: u64,
+        mdcr_el2: u64,
+        fault: kvm_vcpu_fault_info,
+        cflags: u8,
+        iflags: u8,
+        sflags: u16,
+        vcpu_debug_state: kvm_guest_debug_arch,
+        external_debug_state: kvm_guest_debug_arch,
+        external_mdscr_el1: u64,
+        debug_owner: u32,
+        vgic_cpu: vgic_cpu,
+        vsesr_el2: u64,
+        pid: pid_t,
+        sysreg_features: u32,
+        /// Not in C.
+        answers: answers,
+    }
+
+    /// What the C functions below answer for a vCPU.
+    struct answers {
+        is_hyp_ctxt: bool,
+        vcpu_el2_e2h_is_set: bool,
+        vserror_state_is_nested: bool,
+        is_nested_nv3_ctxt: bool,
+        fp_in_cpu: fp_in_cpu,
+    }
+
+    /// What is in the FP registers of the CPU, as far as it is the guest's.
+    struct fp_in_cpu {
+        /// `guest_owns_fp_regs()`.
+        guest_owns: bool,
+        /// The guest has SVE: `ZCR_EL1`.
+        has_sve: bool,
+        has_fpmr: bool,
+        fp_regs: user_fpsimd_state,
+        zcr_el1: u64,
+        fpmr: u64,
+    }
+
+    /// `struct kvm_vcpu`.
+    struct kvm_vcpu {
+        kvm: *mut kvm,
+        arch: kvm_vcpu_arch,
+    }
+
+    /// `struct pkvm_hyp_vcpu`.
+    struct pkvm_hyp_vcpu {
+        vcpu: kvm_vcpu,
+        host_vcpu: *mut kvm_vcpu,
+    }
+
+    /// `struct kvm_host_data`.
+    struct kvm_host_data {
+        host_ctxt: kvm_cpu_context,
+        fp_owner: u32,
+    }
+
+    /// `struct kvm_protected_vm`.
+    struct kvm_protected_vm {
+        is_protected: bool,
+    }
+
+    /// `struct kvm_arch`.
+    struct kvm_arch {
+        flags: u64,
+        vcpu_features: [u64; 1],
+        id_regs: [u64; 56],
+        midr_el1: u64,
+        pkvm: kvm_protected_vm,
+    }
+
+    /// `struct kvm`.
+    struct kvm {
+        arch: kvm_arch,
     }
 }
 
-/// `struct kvm_vcpu_arch`.
-#[derive(Clone, Default)]
-pub struct kvm_vcpu_arch {
-    pub ctxt: kvm_cpu_context,
-    pub hcr_el2: u64,
-    pub debug_owner: u32,
-    pub external_mdscr_el1: u64,
-    pub sysreg_features: u32,
-    pub sflags: u16,
-}
+pub type pid_t = i32;
 
-/// `struct kvm_vcpu`.
-#[derive(Clone)]
-pub struct kvm_vcpu {
-    pub kvm: *mut kvm,
-    pub arch: kvm_vcpu_arch,
-}
+/// `struct arm64_sve_state`, behind a pointer.
+#[derive(Debug)]
+pub enum arm64_sve_state {}
 
-/// `struct kvm_arch`.
-#[derive(Clone)]
-pub struct kvm_arch {
-    pub flags: u64,
-    pub vcpu_features: [u64; 1],
-    pub id_regs: [u64; 56],
-    pub midr_el1: u64,
-}
+/// `struct kvm_s2_mmu`, behind a pointer.
+#[derive(Debug)]
+pub enum kvm_s2_mmu {}
 
-/// `struct kvm`.
-#[derive(Clone)]
-pub struct kvm {
-    pub arch: kvm_arch,
-}
+/// The per-CPU variable. Nobody uses this one: a CPU's own copy is where the
+/// CPU's register says that it is, which [`Cpu`](crate::Cpu) sets.
+pub static mut kvm_host_data: kvm_host_data =
+    // SAFETY: All zeroes are a value: it is `Zeroable`.
+    unsafe { core::mem::zeroed() };
 
 pub const KVM_ARCH_FLAG_MTE_ENABLED: u32 = 1;
+pub const KVM_ARCH_FLAG_HAS_RAN_ONCE: u32 = 2;
+pub const KVM_ARCH_FLAG_GUEST_HAS_SVE: u32 = 9;
 pub const KVM_ARCH_FLAG_WRITABLE_IMP_ID_REGS: u32 = 10;
 pub const KVM_ARM_VCPU_HAS_EL2: u32 = 7;
 pub const PSR_MODE_MASK: u32 = 0xf;
@@ -86,44 +221,114 @@ pub const PSR_MODE_EL2h: u32 = 9;
 pub const PSR_IL_BIT: u32 = 1 << 20;
 pub const kvm_vcpu_arch_VCPU_DEBUG_FREE: u32 = 0;
 pub const kvm_vcpu_arch_VCPU_DEBUG_HOST_OWNED: u32 = 1;
+pub const kvm_vcpu_arch_VCPU_DEBUG_GUEST_OWNED: u32 = 2;
+pub const kvm_host_data_FP_STATE_HOST_OWNED: u32 = 1;
+pub const PKVM_HOST_STATE_DIRTY: u8 = 1 << 4;
+pub const PKVM_HCR_EL2_HOST_PVM: u64 = (1 << 13) | (1 << 14) | (1 << 8);
+pub const PKVM_HCR_EL2_HOST_NPVM: u64 = PKVM_HCR_EL2_HOST_PVM
+    | (1 << 7)
+    | (1 << 6)
+    | (1 << 26)
+    | (1 << 17)
+    | (1 << 49)
+    | (1 << 58)
+    | (1 << 55);
+pub const ICC_SRE_EL1_SRE: u32 = 1 << 0;
+pub const ICC_SRE_EL1_DFB: u32 = 1 << 1;
+pub const ICC_SRE_EL1_DIB: u32 = 1 << 2;
+pub const SYSREGS_ON_CPU: u16 = 1 << 2;
+pub const CNTKCTL_VALID_BITS: u64 = (1 << 17) | 0x3ff;
 
-macro_rules! places {
-    ($($name:ident)*) => {
-        #[allow(clippy::upper_case_acronyms)]
-        #[repr(u32)]
-        enum Place { $($name,)* }
-        $(::paste::paste! {
-            pub const [<vcpu_sysreg_ $name>]: u32 = Place::$name as u32;
-        })*
+macro_rules! answers {
+    ($($(#[$doc:meta])* $function:ident: $field:ident,)*) => {
+        $(
+            $(#[$doc])*
+            ///
+            /// # Safety
+            ///
+            /// `vcpu` must be valid for reading.
+            pub unsafe fn $function(vcpu: *const kvm_vcpu) -> bool {
+                // SAFETY: By the safety requirement.
+                unsafe { (*vcpu).arch.answers.$field }
+            }
+        )*
     };
 }
 
-// The order is not the kernel's. What counts is on which side of the marks a
-// register is.
-places! {
-    __INVALID_SYSREG__ MPIDR_EL1 TPIDR_EL0 TPIDRRO_EL0 TPIDR_EL1 CNTKCTL_EL1 PAR_EL1 DISR_EL1
-    TFSRE0_EL1 POR_EL0 DACR32_EL2 IFSR32_EL2 DBGVCR32_EL2
-    __SANITISED_REG_START__ HCR_EL2
-    __VNCR_START__ SCTLR_EL1 CPACR_EL1 TTBR0_EL1 TTBR1_EL1 TCR_EL1 TCR2_EL1 SCTLR2_EL1 ESR_EL1
-    AFSR0_EL1 AFSR1_EL1 FAR_EL1 MAIR_EL1 VBAR_EL1 CONTEXTIDR_EL1 AMAIR_EL1 MDSCR_EL1 ELR_EL1 SP_EL1
-    SPSR_EL1 TFSR_EL1 VPIDR_EL2 VMPIDR_EL2 NVHCR_EL2 PIR_EL1 PIRE0_EL1 POR_EL1 VDISR_EL2
-    NR_SYS_REGS
+answers! {
+    /// C's `is_hyp_ctxt()`.
+    kvm_is_hyp_ctxt: is_hyp_ctxt,
+    /// C's `vcpu_el2_e2h_is_set()`.
+    kvm_vcpu_el2_e2h_is_set: vcpu_el2_e2h_is_set,
+    /// C's `vserror_state_is_nested()`.
+    kvm_vserror_state_is_nested: vserror_state_is_nested,
+    /// C's `is_nested_nv3_ctxt()`.
+    kvm_is_nested_nv3_ctxt: is_nested_nv3_ctxt,
 }
 
-/// As C's `vserror_state_is_nested()`: no guest here has a virtual EL2.
+/// C's function of that name: clears the bits of a value that a register does
+/// not have, and sets those that are always set. Which ones that is depends on
+/// `register` here, not on a VM.
 ///
 /// # Safety
 ///
-/// Not called.
-pub unsafe fn kvm_vserror_state_is_nested(_: *mut kvm_vcpu) -> bool {
-    unreachable!("only guests with a virtual EL2 are asked")
+/// None here.
+///
+/// # Panics
+///
+/// For a register that the kernel keeps no masks for.
+pub unsafe fn kvm_vcpu_apply_reg_masks(_: *const kvm_vcpu, register: u32, value: u64) -> u64 {
+    assert!(
+        (crate::vcpu_sysreg___SANITISED_REG_START__..crate::vcpu_sysreg_NR_SYS_REGS)
+            .contains(&register),
+        "no masks for register {register}"
+    );
+    let bits = u64::from(register).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let (res0, res1) = (bits & 0x1111_1111_1111_1111, !bits & 0x2222_2222_2222_2222);
+    (value & !res0) | res1
 }
 
-/// As C's `is_nested_nv3_ctxt()`.
+/// `fpsimd_sve_sync()`: takes the guest's FP state out of the CPU, if it is
+/// there.
 ///
 /// # Safety
 ///
-/// Not called.
-pub unsafe fn kvm_is_nested_nv3_ctxt(_: *mut kvm_vcpu) -> bool {
-    unreachable!("only guests with a virtual EL2 are asked")
+/// `vcpu` must be valid, and nobody else use it.
+pub unsafe fn pkvm_fpsimd_sve_sync(vcpu: *mut kvm_vcpu) {
+    // SAFETY: By the safety requirements.
+    let arch = unsafe { &mut (*vcpu).arch };
+    let fp = &mut arch.answers.fp_in_cpu;
+    if !fp.guest_owns {
+        return;
+    }
+    fp.guest_owns = false;
+    arch.ctxt.fp_regs = fp.fp_regs.clone();
+    if fp.has_sve {
+        arch.ctxt.sys_regs[crate::vcpu_sysreg_ZCR_EL1 as usize] = fp.zcr_el1;
+    }
+    if fp.has_fpmr {
+        arch.ctxt.sys_regs[crate::vcpu_sysreg_FPMR as usize] = fp.fpmr;
+    }
+}
+
+macro_rules! translations {
+    ($($function:ident: $value:ident => $result:expr,)*) => {
+        $(
+            #[doc = concat!("In place of C's `", stringify!($function), "()`.")]
+            ///
+            /// # Safety
+            ///
+            /// None here.
+            pub unsafe fn $function($value: u64) -> u64 {
+                $result
+            }
+        )*
+    };
+}
+
+translations! {
+    translate_sctlr_el2_to_sctlr_el1: value => value.rotate_left(3) ^ 0x5c71,
+    translate_cptr_el2_to_cpacr_el1: value => value.rotate_left(5) ^ 0xc97a,
+    translate_ttbr0_el2_to_ttbr0_el1: value => value.rotate_left(7) ^ 0x77b0,
+    translate_tcr_el2_to_tcr_el1: value => value.rotate_left(11) ^ 0x7c20,
 }

@@ -5,13 +5,15 @@ use crate::arm64::cpucap::*;
 use crate::{Cpu, Mode};
 
 /// Each test and the capability that it asks for.
-const TESTS: [(fn() -> bool, u32); 13] = [
+const TESTS: [(fn() -> bool, u32); 15] = [
     (system_supports_fpsimd, bindings::ARM64_HAS_FPSIMD),
     (system_supports_sve, bindings::ARM64_SVE),
     (system_supports_sme, bindings::ARM64_SME),
     (system_supports_poe, bindings::ARM64_HAS_S1POE),
     (system_supports_mpam, bindings::ARM64_MPAM),
     (system_supports_mte, bindings::ARM64_MTE),
+    (system_supports_fpmr, bindings::ARM64_HAS_FPMR),
+    (is_protected_kvm_enabled, bindings::ARM64_KVM_PROTECTED_MODE),
     (cpus_have_s1pie, bindings::ARM64_HAS_S1PIE),
     (cpus_have_tcr2, bindings::ARM64_HAS_TCR2),
     (cpus_have_sctlr2, bindings::ARM64_HAS_SCTLR2),

@@ -178,6 +178,8 @@ macro_rules! tests {
             $(check_worlds::<$el0, <$el0 as El0Register>::El02>(functions);)*
             $(check_worlds::<$el1, <$el1 as El1Register>::El12>(functions);)*
             $(check_worlds::<$el2, <$el2 as El2Register>::E2h>(functions);)*
+            $(check_pair(functions, "kernel", $el0::NAME, &[of::<$el0>()]);)*
+            $(check_pair(functions, "kernel", $el1::NAME, &[of::<$el1>()]);)*
         }
     };
 }
@@ -193,11 +195,27 @@ fn check_worlds<R: RegisterName, E2h: RegisterName>(functions: &Functions) {
 fn each_access_is_one_instruction_with_the_right_register() {
     let functions = disassembly();
     check_all(&functions);
+    check_copy(&functions["copy_three_pairs"]);
     let barriers: Vec<&str> = functions["barriers"]
         .iter()
         .map(|i| i.text.as_str())
         .collect();
     assert_eq!(barriers, ["isb", "dsb nsh", "dsb ish", "dsb sy", "ret"]);
+}
+
+/// `functions["copy_three_pairs"]`: no other loads and stores, so that each word
+/// is read once.
+fn check_copy(copy: &[Instruction]) {
+    let accesses: Vec<(&str, &str)> = copy
+        .iter()
+        .filter(|i| i.text.contains('['))
+        .map(|i| {
+            let (mnemonic, operands) = i.text.split_once(' ').expect("operands");
+            (mnemonic, operands.rsplit_once("], ").expect("an index").1)
+        })
+        .collect();
+    let pair = [("ldp", "#0x10"), ("stp", "#0x10")];
+    assert_eq!(accesses, pair.repeat(3), "{copy:?}");
 }
 
 #[test]

@@ -1,16 +1,29 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Tests of the primitives, and of the simulated CPU that they run on.
+//! Tests of the primitives, of what is built on them, and of the simulated CPU
+//! that both run on.
 
 mod aliases;
+mod as_in_c;
 mod capabilities;
 mod disassembly;
+mod functions;
+mod guest_view;
+mod host;
+mod machine;
 mod names;
+mod pkvm;
+mod places;
 mod pstate;
 mod registers;
 mod save_restore;
+mod specification;
 mod trace;
+mod turns;
+mod user_registers;
+mod virtual_el2;
 mod worlds;
 
+use crate::Access;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 /// A runner whose cases are the same in every run.
@@ -31,4 +44,10 @@ fn panic_of<T>(code: impl FnOnce() -> T) -> String {
         Ok(message) => *message,
         Err(panic) => (*panic.downcast::<&str>().expect("a message")).to_owned(),
     }
+}
+
+/// Returns where in a trace a register is first written by `name`.
+fn written(trace: &[Access], name: &str) -> Option<usize> {
+    let writes = |access: &Access| matches!(access, Access::Write { name: n, .. } if *n == name);
+    trace.iter().position(writes)
 }

@@ -4,7 +4,9 @@
 use crate::arm64::sysreg::{Encoding, RegisterName};
 use crate::for_each::for_each_register;
 use crate::simulated::{mrs, msr};
+use crate::Cpu;
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 
 /// A name, and access by it.
 #[derive(Clone, Copy, Debug)]
@@ -37,15 +39,45 @@ impl Name {
 }
 
 macro_rules! list {
-    (names: [$($name:ident),*]; $($rest:tt)*) => {
+    (names: [$($name:ident),*]; registers: [$($register:ident),*]; $($rest:tt)*) => {
         /// All names.
         pub(super) fn all() -> Vec<Name> {
             use crate::arm64::registers::*;
             vec![$(Name::of::<$name>()),*]
         }
+
+        /// All registers, each by its own name.
+        pub(super) const REGISTERS: &[&str] = &[$(stringify!($register)),*];
+
+        /// What register `name` of a CPU holds, whatever name reaches it.
+        pub(super) fn get(cpu: &Cpu, name: &str) -> u64 {
+            use crate::arm64::registers::*;
+            match name {
+                $(stringify!($register) => cpu.get::<$register>().into(),)*
+                _ => panic!("there is no register {name}"),
+            }
+        }
+
+        /// Changes what register `name` of a CPU holds, whatever name reaches it.
+        pub(super) fn set(cpu: &mut Cpu, name: &str, value: u64) {
+            use crate::arm64::registers::*;
+            match name {
+                $(stringify!($register) => cpu.set($register::from(value)),)*
+                _ => panic!("there is no register {name}"),
+            }
+        }
     };
 }
 for_each_register!(list);
+
+/// The name that is spelled like that.
+pub(super) fn find(name: &str) -> Name {
+    static NAMES: LazyLock<BTreeMap<&str, Name>> =
+        LazyLock::new(|| all().into_iter().map(|name| (name.name, name)).collect());
+    *NAMES
+        .get(name)
+        .unwrap_or_else(|| panic!("no register is called {name}"))
+}
 
 /// The registers that the names reach, by name, worked out from the names
 /// alone; `None` where the access is UNDEFINED.

@@ -1,11 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The PSTATE that a guest is entered with.
 
-use crate::hyp::pstate::for_entry;
+use super::functions::{NVHE_LOAD, NVHE_RESTORE_GUEST};
+use super::host::Host;
+use super::machine::{Cpus, DebugOwner, Features, Guest, Level, Vcpu};
+use super::names;
+use crate::Mode;
 
 const MODE: u64 = 0x1f;
 const AARCH32: u64 = 1 << 4;
 const IL: u64 = 1 << 20;
+
+/// The PSTATE that a guest is entered with which has this one in memory.
+fn for_entry(pstate: u64) -> u64 {
+    let cpus = Cpus {
+        mode: Mode::Hvhe,
+        have: Features::default(),
+        nv2p1: false,
+        mpam: false,
+        speculative_at: false,
+        pkvm: false,
+    };
+    let guest = Guest {
+        has: Features::default(),
+        level: Level::El1,
+        pstate,
+        aarch32: false,
+        debug_owner: DebugOwner::Free,
+        writable_imp_id_regs: false,
+        is_protected: false,
+    };
+    let mut host = Host::new(cpus, vec![Vcpu::new("guest", &cpus, guest)]);
+    host.call(0, NVHE_LOAD);
+    host.call(0, NVHE_RESTORE_GUEST);
+    names::get(host.cpu(), "SPSR_EL2")
+}
 
 /// All modes that can be written down, each with some other bits.
 fn all() -> impl Iterator<Item = u64> {

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What the hypervisor keeps for each physical CPU.
+
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    arm64::{
+        percpu::this_cpu_ptr,
+        world::World, //
+    },
+    bindings, //
+};
+
+/// `struct kvm_host_data` of this CPU, in the image of the world `W`.
+///
+/// The kernel has one of its own in all modes. While it runs at EL1, EL2 knows nothing of that one.
+///
+/// # Invariants
+///
+/// `ptr` is this CPU's, and this code stays on this CPU for `'a`.
+pub(crate) struct HostData<'a, W: World> {
+    /// For the views of one world to reach its fields by.
+    pub(crate) ptr: NonNull<bindings::kvm_host_data>,
+    _data: PhantomData<(&'a mut bindings::kvm_host_data, W)>,
+}
+
+impl<W: World> HostData<'_, W> {
+    /// Returns the data of this CPU.
+    ///
+    /// # Safety
+    ///
+    /// The code must run in the world `W`, and must not leave this CPU while the result is there.
+    #[inline(always)]
+    pub(crate) unsafe fn this_cpu() -> Self {
+        // INVARIANT: By the safety requirements.
+        Self {
+            // SAFETY: By the safety requirements. Takes the address of a per-CPU variable of either
+            // image; none is at NULL.
+            ptr: unsafe {
+                NonNull::new_unchecked(this_cpu_ptr::<W, _>(&raw mut bindings::kvm_host_data))
+            },
+            _data: PhantomData,
+        }
+    }
+}
