@@ -84,17 +84,17 @@ pub struct Outcome {
 /// Everything that decides what `host` does, as a digest.
 pub fn identity(host: &Host, programs: &image::Programs) -> Result<String> {
     let nowhere = Path::new("-");
-    let mut command = qemu(host, nowhere, nowhere, nowhere);
-    // Not the path of the kernel and the image, but what is in them.
-    command.args([&digest::of_file(&host.kernel)?, &host.disk.signature]);
-    let arguments: Vec<_> = command
-        .get_args()
-        .filter(|a| *a != host.kernel.as_os_str())
-        .map(|a| {
-            a.to_string_lossy()
-                .replace(&host.disk.path.display().to_string(), "-")
-        })
-        .collect();
+    // Not where the kernel and the image are, but what is in them.
+    let anywhere = Host {
+        kernel: digest::of_file(&host.kernel)?.into(),
+        disk: Disk {
+            path: host.disk.signature.clone().into(),
+            ..host.disk.clone()
+        },
+        ..host.clone()
+    };
+    let command = qemu(&anywhere, nowhere, nowhere, nowhere);
+    let arguments: Vec<_> = command.get_args().collect();
     let version = process::output(Command::new(command.get_program()).arg("--version"))?;
     let initramfs = digest::of_bytes(&image::host_initramfs(programs, &host.plan)?);
     Ok(digest::of_bytes(
@@ -393,6 +393,51 @@ mod tests {
                 steps: vec![crate::plan::Step::new("a", &["/a"], 500)],
             },
         }
+    }
+
+    #[test]
+    fn what_a_host_is_made_of_is_its_identity_and_not_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let put = |name: &str, text: &str| {
+            let path = dir.path().join(name);
+            files::write_atomic(&path, text.as_bytes()).unwrap();
+            path
+        };
+        let programs = |folder: &str, init: &str| {
+            put(&format!("{folder}/host-init"), init);
+            image::Programs {
+                ours: dir.path().join(folder),
+                tests: None,
+                kernels: PathBuf::new(),
+            }
+        };
+        let on = |kernel: PathBuf, disk: &str, signature: &str| Host {
+            name: kernel.display().to_string(),
+            kernel,
+            disk: Disk {
+                path: disk.into(),
+                signature: signature.to_owned(),
+            },
+            ..host()
+        };
+        let first = identity(&on(put("a", "1"), "d", "s"), &programs("p", "i")).unwrap();
+        let same =
+            |host: &Host, programs: &image::Programs| identity(host, programs).unwrap() == first;
+        let moved = on(put("b", "1"), "e", "s");
+        assert!(same(&moved, &programs("q", "i")));
+        assert!(!same(&on(put("c", "2"), "d", "s"), &programs("p", "i")));
+        assert!(!same(&on(put("a", "1"), "d", "t"), &programs("p", "i")));
+        assert!(!same(&moved, &programs("r", "j")), "another host-init");
+        let cpu = Host {
+            cpu: Cpu::NeoverseV1,
+            ..moved.clone()
+        };
+        assert!(!same(&cpu, &programs("p", "i")));
+        let plan = Host {
+            plan: Plan::default(),
+            ..moved
+        };
+        assert!(!same(&plan, &programs("p", "i")));
     }
 
     #[test]

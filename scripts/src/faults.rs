@@ -11,9 +11,9 @@ const SOURCE: &str = "arch-arm64-kvm/faults.rs";
 /// Start of the names of fault steps.
 pub const PREFIX: &str = "fault:";
 
-/// Names in the `faults! { ... Variant = "name", ... }` of `text`.
+/// Names in the `selectable! { ... Variant = "name", ... }` of `text`.
 fn parse(text: &str) -> Vec<String> {
-    let Some((_, list)) = text.split_once("\nfaults! {") else {
+    let Some((_, list)) = text.split_once("\nselectable! {") else {
         return Vec::new();
     };
     list.lines()
@@ -28,11 +28,19 @@ fn parse(text: &str) -> Vec<String> {
 
 /// The names of all faults.
 pub fn names(checkout: &Path) -> Result<Vec<String>> {
-    let path = checkout.join(SOURCE);
+    names_in(&checkout.join(SOURCE))
+}
+
+/// The names of what the kernel source at `path` lets tests switch on.
+pub fn names_in(path: &Path) -> Result<Vec<String>> {
     let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let names = parse(&text);
-    ensure!(!names.is_empty(), "{} defines no faults", path.display());
+    ensure!(
+        !names.is_empty(),
+        "{} has no selectable! with names in it",
+        path.display()
+    );
     Ok(names)
 }
 
@@ -51,7 +59,7 @@ mod tests {
 
     #[test]
     fn names_come_from_the_source() {
-        let text = "macro_rules! faults { x = \"no\", }\n\nfaults! {\n    /// Says a = \"b\",\n    A = \"a_b\",\n    B = \"c\",\n}\n\nC = \"no\",\n";
+        let text = "use selectable;\n\nselectable! {\n    /// Of faults.\n    enum F {\n        /// Says a = \"b\",\n        A = \"a_b\",\n        B = \"c\",\n    }\n}\n\nC = \"no\",\n";
         assert_eq!(parse(text), ["a_b", "c"]);
         assert!(parse("nothing").is_empty());
     }

@@ -68,13 +68,6 @@ pub struct Kernel {
     pub vmlinux: PathBuf,
 }
 
-impl Kernel {
-    /// Digest of the Image: what is built twice from the same is the same.
-    pub fn digest(&self) -> Result<String> {
-        digest::of_file(&self.image)
-    }
-}
-
 /// `make` for arm64 with LLVM, the same for every use of the tree.
 pub fn make(ctx: &Context, tree: &Path, out: &Path) -> Command {
     let mut command = Command::new("make");

@@ -129,6 +129,7 @@ const SHORTER: &[(&str, &[&str])] = &[("kvm/arm64/debug-exceptions", &["-i", "50
 
 /// Behaviours (B1 to B35) that a program guards.
 const GUARDS: &[(&str, &str)] = &[
+    ("aarch32", "b24"),
     ("kvm/arm64/aarch32_id_regs", "b24"),
     ("kvm/arm64/hidden_features", "b12"),
     ("kvm/arm64/host_sve", "b15_b17"),

@@ -4,12 +4,14 @@
 use crate::progress::Ui;
 use anyhow::{Context, Result};
 use std::fs::{self, File};
+use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Holds an exclusive lock until dropped.
+/// Holds a lock until dropped.
 #[derive(Debug)]
-pub struct Lock(#[allow(dead_code, reason = "held for its file descriptor")] File);
+pub struct Lock(File);
 
 fn flock(file: &File, flags: libc::c_int) -> std::io::Result<()> {
     // SAFETY: flock() takes no pointers, and the descriptor is open because
@@ -48,6 +50,51 @@ impl Lock {
         }
         Ok(Self(file))
     }
+
+    /// Shares the lock on the file `path` itself, which is not made if it is
+    /// not there. None then.
+    pub fn share_existing(path: &Path) -> Result<Option<Self>> {
+        let Some(file) = open_existing(path)? else {
+            return Ok(None);
+        };
+        flock(&file, libc::LOCK_SH).with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(Some(Self(file)))
+    }
+
+    /// Takes the lock on the file `path` itself alone. None if others have it,
+    /// or there is no such file.
+    pub fn take_if_free(path: &Path) -> Result<Option<Self>> {
+        let Some(file) = open_existing(path)? else {
+            return Ok(None);
+        };
+        match flock(&file, libc::LOCK_EX | libc::LOCK_NB) {
+            Ok(()) => Ok(Some(Self(file))),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e).with_context(|| format!("cannot lock {}", path.display())),
+        }
+    }
+
+    /// The file that is locked.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+
+    /// True while `path` is the file that is locked: not removed, not replaced.
+    pub fn is_of(&self, path: &Path) -> bool {
+        match (self.0.metadata(), fs::metadata(path)) {
+            (Ok(ours), Ok(now)) => (ours.dev(), ours.ino()) == (now.dev(), now.ino()),
+            _ => false,
+        }
+    }
+}
+
+/// Opens a file that may have been removed.
+fn open_existing(path: &Path) -> Result<Option<File>> {
+    match File::open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(e).with_context(|| format!("cannot open {}", path.display())),
+    }
 }
 
 #[cfg(test)]
@@ -67,5 +114,22 @@ mod tests {
         assert!(!free(libc::LOCK_SH));
         drop(writer);
         assert!(free(libc::LOCK_EX));
+    }
+    #[test]
+    fn a_file_is_locked_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        assert!(Lock::share_existing(&path).unwrap().is_none());
+        assert!(Lock::take_if_free(&path).unwrap().is_none());
+        assert!(!path.exists(), "it is not made");
+        fs::write(&path, "1").unwrap();
+        let reader = Lock::share_existing(&path).unwrap().unwrap();
+        assert!(Lock::take_if_free(&path).unwrap().is_none());
+        assert!(reader.is_of(&path));
+        fs::rename(&path, dir.path().join("moved")).unwrap();
+        assert!(!reader.is_of(&path));
+        fs::write(&path, "2").unwrap();
+        assert!(!reader.is_of(&path), "another file of the same name");
+        assert!(Lock::take_if_free(&path).unwrap().is_some());
     }
 }

@@ -5,6 +5,12 @@
 
 mod apt;
 mod boot;
+mod build_proof;
+// Kbuild, which builds this program, does not run the unit tests in it.
+#[cfg(test)]
+#[allow(dead_code, reason = "all but the tests is for the kernel's build")]
+#[path = "../../arch-arm64-kvm/check_calls.rs"]
+mod check_calls;
 mod checks;
 mod compare;
 mod console;
@@ -17,6 +23,7 @@ mod error;
 mod faults;
 mod files;
 mod host;
+mod hostile;
 mod image;
 mod kconfig;
 mod kernel;
@@ -33,11 +40,13 @@ mod progress;
 mod reference;
 mod results;
 mod run;
+mod side_by_side;
 mod source;
 mod table;
 mod test;
 mod trace;
 mod tree;
+mod unsafe_count;
 mod version;
 
 use anyhow::Result;
@@ -100,7 +109,8 @@ enum Command {
         /// Also what takes minutes under emulation
         #[arg(long)]
         full: bool,
-        /// Only hosts with this in their name, such as rust-vhe
+        /// Only hosts and traces with this in their name, such as rust-vhe or
+        /// trace-vhe
         #[arg(long, default_value = "")]
         host: String,
     },

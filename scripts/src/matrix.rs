@@ -4,6 +4,7 @@
 use crate::contest::{self, Guests};
 use crate::faults;
 use crate::host::{Cpu, Mode};
+use crate::hostile;
 use crate::image::Programs;
 use crate::kernel::Variant;
 use crate::kselftests;
@@ -32,8 +33,9 @@ const OTHER_CPUS: [(Cpu, Mode); 4] = [
     (Cpu::CortexA57, Mode::Nvhe),
 ];
 
-/// The kernel's selftests that the sanitizer host runs: those that go through
-/// the FP, SVE and register code.
+/// The kernel's selftests that sanitizer hosts run: those that go through the
+/// FP, SVE and register code. A test takes five times as long there, and all of
+/// them many hours.
 const SANITIZED: [&str; 7] = [
     "kvm/arm64/external_aborts",
     "kvm/arm64/hidden_features",
@@ -65,6 +67,11 @@ fn contests(mode: Mode, seconds: u64, allowance_s: u64) -> Vec<Step> {
         steps.push(contest::step(Guests::Protected, seconds, allowance_s));
     }
     steps
+}
+
+/// Guests in AArch32 state, which not every CPU has at EL1.
+fn aarch32() -> Step {
+    Step::new("aarch32", &["/kvm-rust/bin/aarch32"], 240)
 }
 
 /// The tests of selftests/ themselves, but for those that need a shell and run
@@ -102,13 +109,21 @@ pub fn variants(level: Level) -> &'static [Variant] {
     }
 }
 
+/// Modes in which a level compares the traces of C and Rust.
+pub fn traces(level: Level) -> &'static [Mode] {
+    match level {
+        Level::Quick => &[],
+        Level::Normal | Level::Full => &Mode::ALL,
+    }
+}
+
 /// The number of hosts of a level.
 pub fn count(level: Level) -> usize {
     let twins = 2 * (Mode::ALL.len() + OTHER_CPUS.len());
     match level {
         Level::Quick => 1,
-        Level::Normal => twins + 2,
-        Level::Full => twins + 1 + Mode::ALL.len(),
+        Level::Normal => twins + 3,
+        Level::Full => twins + 2 + Mode::ALL.len(),
     }
 }
 
@@ -125,18 +140,27 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
     for &mode in if full { &Mode::ALL[..] } else { &[Mode::Vhe] } {
         let mut steps = contests(mode, seconds, 600);
         for mut step in kselftests::steps(programs, mode, full)? {
-            if full || SANITIZED.contains(&step.name.as_str()) {
+            if SANITIZED.contains(&step.name.as_str()) {
                 step.timeout_s *= 5;
                 steps.push(step);
             }
         }
         hosts.push(spec(Variant::Sanitizer, mode, Cpu::Max, steps));
     }
+    let names = hostile::names(checkout)?;
+    let steps = names.iter().map(|name| hostile::step(name)).collect();
+    hosts.push(Spec {
+        parameters: KUNIT_ON_REQUEST.to_owned(),
+        ..spec(Variant::Faults, Mode::Protected, Cpu::Max, steps)
+    });
     let max = Mode::ALL.iter().map(|&mode| (Cpu::Max, mode));
     for (cpu, mode) in max.chain(OTHER_CPUS) {
         for variant in [Variant::Rust, Variant::C] {
             let mut steps = contests(mode, seconds, 240);
             steps.push(contest::step(Guests::Qemu, seconds, 240));
+            if cpu == Cpu::CortexA57 {
+                steps.push(aarch32());
+            }
             steps.extend(kselftests::steps(programs, mode, full)?);
             // Once: they do not depend on how KVM runs, and max has most to test.
             if variant == Variant::Rust && cpu == Cpu::Max && mode == Mode::Vhe {

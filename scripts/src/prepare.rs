@@ -4,7 +4,7 @@
 use crate::boot::{self, Host};
 use crate::context::Context;
 use crate::host::{Cpu, Mode};
-use crate::image::{self, Disk, Programs};
+use crate::image::{self, InUse, Programs};
 use crate::kernel::{self, Kernel, Variant};
 use crate::plan::Plan;
 use crate::{programs, source};
@@ -53,7 +53,7 @@ pub struct Built {
     /// The programs in the images.
     pub programs: Programs,
     kernels: BTreeMap<Variant, Kernel>,
-    disks: BTreeMap<Variant, Disk>,
+    disks: BTreeMap<Variant, InUse>,
     kept: Vec<PathBuf>,
 }
 
@@ -174,6 +174,7 @@ impl Built {
                 .disks
                 .get(&guest_of(spec.variant))
                 .with_context(missing)?
+                .disk
                 .clone(),
             mode: spec.mode,
             cpu: spec.cpu,

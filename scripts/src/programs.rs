@@ -46,14 +46,33 @@ fn lock(ctx: &Context) -> Result<Lock> {
     Lock::take(&ctx.ui, &path, "the programs of selftests/")
 }
 
-/// Makes a cargo command build static programs for [`TARGET`].
-pub fn cross(command: &mut Command) {
+/// Where cargo keeps the sources of crates.
+fn cargo_home() -> PathBuf {
+    let default = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
+    std::env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
+}
+
+/// Makes a cargo command build static programs for [`TARGET`]. The same
+/// sources give the same bytes, wherever this checkout, what is built from it
+/// and cargo's own folder are: their paths, which rustc puts into the places of
+/// panics, are written in another way.
+pub fn cross(ctx: &Context, command: &mut Command) {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    // The last one that fits is taken, and the others may be in the checkout.
+    for (from, to) in [
+        (ctx.checkout.clone(), "/checkout"),
+        (cargo_home(), "/cargo"),
+        (ctx.target("selftests"), "/target"),
+    ] {
+        flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    }
     command
         .env(
             "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
             format!("{CROSS}gcc"),
         )
-        .env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        // Unlike RUSTFLAGS, it can hold paths with spaces.
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
 }
 
 /// Builds selftests/ and returns the folder with the programs.
@@ -73,7 +92,7 @@ pub fn build_ours(ctx: &Context) -> Result<PathBuf> {
         ],
     );
     command.args(NOT_FOR_HOSTS);
-    cross(&mut command);
+    cross(ctx, &mut command);
     process::run(&mut command, &log, &step).context("selftests/ does not build")?;
     step.end("built");
     Ok(ctx.target("selftests").join(TARGET).join("release"))
@@ -112,7 +131,7 @@ pub fn build_tests(ctx: &Context) -> Result<PathBuf> {
     let mut command = cargo(ctx, &arguments);
     command.args(["--message-format=json-render-diagnostics", "--quiet"]);
     command.args(NOT_FOR_HOSTS);
-    cross(&mut command);
+    cross(ctx, &mut command);
     let messages = process::output(&mut command).context("the tests of selftests/ do not build")?;
     let folder = ctx.target("selftests").join("tests");
     let built: Vec<_> = messages.lines().filter_map(test_program).collect();
@@ -219,8 +238,64 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
 
 #[cfg(test)]
 mod tests {
-    use super::test_program;
-    use std::path::PathBuf;
+    use super::*;
+    use crate::progress::Ui;
+    use std::sync::Arc;
+
+    /// Builds a program in whose bytes rustc puts the path of a source file
+    /// that its build script wrote.
+    fn build(checkout: &Path, cache: &Path) -> Vec<u8> {
+        let ctx = Context {
+            checkout: checkout.to_owned(),
+            cache: cache.to_owned(),
+            logs: Arc::new(cache.to_owned()),
+            ui: Ui::new(),
+            no_build: false,
+        };
+        let write = |name: &str, text: &str| {
+            files::write_atomic(&checkout.join("selftests").join(name), text.as_bytes()).unwrap();
+        };
+        write(
+            "Cargo.toml",
+            "[package]\nname = \"program\"\nedition = \"2021\"\n[profile.release]\nstrip = true\n",
+        );
+        write(
+            "build.rs",
+            "fn main() {\n    let folder = std::env::var(\"OUT_DIR\").unwrap();\n    \
+             std::fs::write(folder + \"/path.rs\", \"file!()\").unwrap();\n}\n",
+        );
+        write(
+            "src/main.rs",
+            "fn main() {\n    print!(\"{}\", include!(concat!(env!(\"OUT_DIR\"), \"/path.rs\")));\n}\n",
+        );
+        let arguments = [
+            "build",
+            "--quiet",
+            "--release",
+            "--offline",
+            "--target",
+            TARGET,
+        ];
+        let mut command = cargo(&ctx, &arguments);
+        cross(&ctx, &mut command);
+        process::output(&mut command).unwrap();
+        let folder = ctx.target("selftests").join(TARGET).join("release");
+        fs::read(folder.join("program")).unwrap()
+    }
+
+    #[test]
+    fn programs_are_the_same_wherever_they_are_built() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |checkout: &str, cache: &str| {
+            build(&dir.path().join(checkout), &dir.path().join(cache))
+        };
+        let program = at("here", "cache");
+        assert!(
+            program.windows(8).any(|bytes| bytes == b"/target/"),
+            "the path is not in it"
+        );
+        assert!(program == at("a folder/elsewhere", "another cache"));
+    }
 
     #[test]
     fn only_test_programs_are_taken() {

@@ -3,23 +3,50 @@
 //! measured against; while their kernel, programs, plan and emulator are the
 //! same to the bit, there is nothing to learn from booting them again.
 
-use crate::boot::Outcome;
+use crate::boot::{self, Host, Outcome};
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests};
 use crate::context::Context;
 use crate::files;
 use crate::host::Mode;
+use crate::image::Programs;
 use crate::kselftests;
 use crate::plan::{self, End, Verdict};
+use crate::progress::Step;
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::PathBuf;
 
-/// How many outcomes are kept.
-const KEEP: usize = 60;
+/// How many outcomes and recordings are kept. A run of `make test` has nine
+/// and five.
+const KEEP: usize = 100;
 
 fn place(ctx: &Context, identity: &str) -> PathBuf {
     ctx.cache.join("reference").join(format!("{identity}.json"))
+}
+
+/// Boots a host with the C kernel. One that breaks off did not show what Rust
+/// is held against; a second one may.
+pub fn boot(ctx: &Context, host: Host, programs: &Programs, step: &Step) -> Result<Outcome> {
+    let outcome = boot::boot(ctx, &host, programs, step)?;
+    if outcome.problems.is_empty() {
+        return Ok(outcome);
+    }
+    let problem = format!(
+        "{}, log: {}",
+        outcome.problems.join("; "),
+        outcome.log.display()
+    );
+    ctx.ui
+        .line(&format!("host {}: {problem}; booting it again", host.name));
+    let again = Host {
+        name: format!("{}-again", host.name),
+        ..host
+    };
+    Ok(Outcome {
+        before: Some(problem),
+        ..boot::boot(ctx, &again, programs, step)?
+    })
 }
 
 /// What the host with this identity did, if that is known and was flawless.
@@ -70,6 +97,19 @@ pub fn keep(
     forget_oldest(path)
 }
 
+/// What the TCG plugin recorded on the host with this identity, if an earlier
+/// run kept that.
+pub fn recall_recording(ctx: &Context, identity: &str) -> Option<Vec<u8>> {
+    fs::read(place(ctx, identity)).ok()
+}
+
+/// Keeps what the TCG plugin recorded on the host with this identity.
+pub fn keep_recording(ctx: &Context, identity: &str, recording: &[u8]) -> Result<()> {
+    let path = place(ctx, identity);
+    files::write_atomic(&path, recording)?;
+    forget_oldest(path)
+}
+
 fn forget_oldest(path: PathBuf) -> Result<()> {
     let folder = path.parent().context("a file is in a folder")?;
     let entries =
@@ -89,18 +129,33 @@ fn forget_oldest(path: PathBuf) -> Result<()> {
 mod tests {
     use super::*;
     use crate::progress::Ui;
+    use std::path::Path;
     use std::sync::Arc;
+
+    fn context(folder: &Path) -> Context {
+        Context {
+            checkout: folder.into(),
+            cache: folder.into(),
+            logs: Arc::new(folder.into()),
+            ui: Ui::new(),
+            no_build: false,
+        }
+    }
+
+    #[test]
+    fn recordings_are_kept_by_identity() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = context(dir.path());
+        assert!(recall_recording(&ctx, "a").is_none());
+        keep_recording(&ctx, "a", b"{}").unwrap();
+        assert_eq!(recall_recording(&ctx, "a").unwrap(), b"{}");
+        assert!(recall_recording(&ctx, "b").is_none());
+    }
 
     #[test]
     fn only_flawless_hosts_are_recalled() {
         let dir = tempfile::tempdir().unwrap();
-        let ctx = Context {
-            checkout: dir.path().into(),
-            cache: dir.path().into(),
-            logs: Arc::new(dir.path().into()),
-            ui: Ui::new(),
-            no_build: false,
-        };
+        let ctx = context(dir.path());
         assert!(recall(&ctx, "a").is_none());
         let flawed = Outcome {
             warnings: vec!["WARNING:".into()],

@@ -2,12 +2,15 @@
 //! `make test`: checks, builds, and the matrix of hosts.
 
 use crate::boot::{self, Outcome};
+use crate::build_proof;
 use crate::checks;
 use crate::compare::against_c;
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
 use crate::faults;
+use crate::host::Mode;
+use crate::hostile;
 use crate::kernel::Variant;
 use crate::kselftests;
 use crate::matrix::{self, Level};
@@ -17,12 +20,13 @@ use crate::process;
 use crate::progress::Step;
 use crate::reference;
 use crate::results::Results;
+use crate::side_by_side::side_by_side;
 use crate::table;
+use crate::trace::{self, Tracer, Traces};
 use anyhow::Result;
-use std::sync::Mutex;
 
 /// Hosts that run at the same time. Each has two CPUs, of which the selftests
-/// use one most of the time.
+/// use one most of the time; those that are traced have one.
 const SIDE_BY_SIDE: usize = 2;
 /// Logs of so many runs are kept.
 const KEEP_LOGS: usize = 20;
@@ -33,8 +37,20 @@ struct Ran {
     outcome: Result<Outcome>,
 }
 
-/// Runs the tests of `level`; on hosts, only those with `only` in their name.
-/// True if all passed.
+/// What is done side by side.
+enum Job<'a> {
+    Host(Spec),
+    Trace(Mode, &'a Tracer),
+}
+
+/// What came of it.
+enum Done {
+    Host(Ran),
+    Trace(Mode, Result<Traces>),
+}
+
+/// Runs the tests of `level`; of hosts and traces, only those with `only` in
+/// their name. True if all passed.
 pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     checks::prune_logs(ctx, KEEP_LOGS)?;
     let mut results = Results::default();
@@ -46,8 +62,16 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     } else {
         1
     };
+    let mut modes = matrix::traces(level).to_vec();
+    modes.retain(|&mode| trace::name(mode).contains(only));
+    let tracing = match modes.len() {
+        0 => 0,
+        traces => trace::steps_to_come() + traces,
+    };
     let building = prepare::steps_to_come(ctx, variants, with_tests);
-    ctx.ui.expect(checks::ALL.len() + building + hosts);
+    let proofs = build_proof::OBJECTS.len();
+    ctx.ui
+        .expect(checks::ALL.len() + building + proofs + tracing + hosts);
     for check in &checks::ALL {
         let step = ctx.ui.step(check.name);
         let (verdict, detail) = check.verdict(ctx, &step);
@@ -60,15 +84,13 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     }
 
     let built = build(ctx, variants, with_tests, &mut results)?;
-    let mut rows = Vec::new();
     if let Some(built) = &built {
-        let mut specs = matrix::hosts(level, &built.programs, &ctx.checkout)?;
-        specs.retain(|spec| spec.name().contains(only));
-        let ran = boot_all(ctx, built, specs, level);
-        for host in &ran {
-            rows.push(judge(ctx, host, &ran, &mut results));
-        }
+        prove(ctx, built, &mut results);
     }
+    let (rows, costs) = match &built {
+        Some(built) => run_all(ctx, built, level, only, &modes, &mut results)?,
+        None => (Vec::new(), String::new()),
+    };
     let head = [
         "host",
         "up",
@@ -83,6 +105,9 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     ];
     if !rows.is_empty() {
         println!("\n{}", table::render(&head, &rows));
+    }
+    if !costs.is_empty() {
+        println!("{costs}");
     }
     if level != Level::Full {
         let everywhere = kselftests::FULL_ONLY
@@ -100,6 +125,11 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     if faults > 0 {
         println!("deliberate faults noticed: {noticed} of {faults}");
     }
+    let (withstood, lies) = results.share(hostile::PREFIX);
+    if lies > 0 {
+        println!("lies of a hostile host withstood: {withstood} of {lies}");
+    }
+    println!("\n{}", checks::count_unsafe(ctx)?.table());
     println!("logs: {}", ctx.logs.display());
     println!("{}", results.summary());
     Ok(results.held())
@@ -113,9 +143,8 @@ fn build(
     results: &mut Results,
 ) -> Result<Option<Built>> {
     let mut add = |name: String, error: &anyhow::Error| {
-        let text = format!("{error:#}");
-        let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-        results.add(&ctx.ui, name, Verdict::Failed(first.to_owned()), rest);
+        let (why, detail) = in_two(error);
+        results.add(&ctx.ui, name, Verdict::Failed(why), &detail);
     };
     let mut built = match Built::new(ctx, &[], with_tests) {
         Ok(built) => built,
@@ -142,39 +171,106 @@ fn build(
     Ok(Some(built))
 }
 
-/// Boots all hosts, [`SIDE_BY_SIDE`] at a time, and returns them in their
-/// order.
-fn boot_all(ctx: &Context, built: &Built, specs: Vec<Spec>, level: Level) -> Vec<Ran> {
-    let mut queue: Vec<(usize, Spec)> = specs.into_iter().enumerate().collect();
-    queue.reverse();
-    let queue = Mutex::new(queue);
-    let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..SIDE_BY_SIDE {
-            scope.spawn(|| loop {
-                // A poisoned lock means that the other worker panicked, which
-                // the scope reports; the queue itself is whole.
-                let next = queue.lock().unwrap_or_else(|e| e.into_inner()).pop();
-                let Some((number, spec)) = next else {
-                    return;
-                };
-                let step = ctx.ui.step(&format!("host {}", spec.name()));
-                let outcome = boot_or_recall(ctx, built, &spec, level, &step);
-                step.end(&match &outcome {
-                    Ok(o) if o.earlier => "same as in an earlier run".to_owned(),
-                    Ok(o) if o.problems.is_empty() => format!("{} steps done", o.ends.len()),
-                    Ok(o) => o.problems.join("; "),
-                    Err(e) => format!("{e:#}"),
-                });
-                done.lock()
-                    .unwrap_or_else(|e| e.into_inner())
-                    .push((number, Ran { spec, outcome }));
-            });
+/// Shows that the build of the Rust kernel fails where it has to.
+fn prove(ctx: &Context, built: &Built, results: &mut Results) {
+    // Without it, the build is what failed.
+    let Ok(kernel) = built.kernel(Variant::Rust) else {
+        return;
+    };
+    for object in &build_proof::OBJECTS {
+        let step = ctx.ui.step(object.test);
+        let (verdict, detail) = object.verdict(ctx, kernel, &step);
+        step.end(if verdict == Verdict::Passed {
+            "passed"
+        } else {
+            "FAILED"
+        });
+        results.add(&ctx.ui, object.test, verdict, &detail);
+    }
+}
+
+/// Boots the hosts and records the traces. Returns the rows of the table of
+/// hosts, and the table of instructions, which is empty where no trace is whole.
+fn run_all(
+    ctx: &Context,
+    built: &Built,
+    level: Level,
+    only: &str,
+    modes: &[Mode],
+    results: &mut Results,
+) -> Result<(Vec<Vec<String>>, String)> {
+    let mut specs = matrix::hosts(level, &built.programs, &ctx.checkout)?;
+    specs.retain(|spec| spec.name().contains(only));
+    let mut jobs: Vec<Job> = specs.into_iter().map(Job::Host).collect();
+    let tracer = match modes {
+        [] => None,
+        _ => tracer(ctx, built, results),
+    };
+    // They take seconds, so they come last.
+    if let Some(tracer) = &tracer {
+        jobs.extend(modes.iter().map(|&mode| Job::Trace(mode, tracer)));
+    }
+    let (mut ran, mut traces) = (Vec::new(), Vec::new());
+    for done in side_by_side(jobs, SIDE_BY_SIDE, |job| work(ctx, built, level, job)) {
+        match done {
+            Done::Host(host) => ran.push(host),
+            Done::Trace(mode, result) => traces.push((mode, result)),
         }
+    }
+    let rows = ran
+        .iter()
+        .map(|host| judge(ctx, host, &ran, results))
+        .collect();
+    if let Some(tracer) = &tracer {
+        for (mode, result) in &traces {
+            judge_trace(ctx, tracer, *mode, result, results);
+        }
+    }
+    let whole: Vec<&Traces> = traces.iter().flat_map(|(_, result)| result).collect();
+    let costs = match whole[..] {
+        [] => String::new(),
+        _ => trace::table(&whole),
+    };
+    Ok((rows, costs))
+}
+
+/// Gets ready to trace. Where that fails, a test failed.
+fn tracer(ctx: &Context, built: &Built, results: &mut Results) -> Option<Tracer> {
+    match Tracer::new(ctx, built) {
+        Ok(tracer) => Some(tracer),
+        Err(error) => {
+            let (why, detail) = in_two(&error);
+            results.add(&ctx.ui, "trace", Verdict::Failed(why), &detail);
+            None
+        }
+    }
+}
+
+/// The first line of an error, which is the reason, and what follows.
+fn in_two(error: &anyhow::Error) -> (String, String) {
+    let text = format!("{error:#}");
+    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+    (first.to_owned(), rest.to_owned())
+}
+
+/// Boots a host, or both hosts of a trace.
+fn work(ctx: &Context, built: &Built, level: Level, job: Job<'_>) -> Done {
+    let spec = match job {
+        Job::Host(spec) => spec,
+        Job::Trace(mode, tracer) => {
+            let recall = level != Level::Full;
+            return Done::Trace(mode, trace::record(ctx, built, tracer, mode, recall));
+        }
+    };
+    let step = ctx.ui.step(&format!("host {}", spec.name()));
+    let outcome = boot_or_recall(ctx, built, &spec, level, &step);
+    step.end(&match &outcome {
+        Ok(o) if o.earlier => "same as in an earlier run".to_owned(),
+        Ok(o) if o.problems.is_empty() => format!("{} steps done", o.ends.len()),
+        Ok(o) => o.problems.join("; "),
+        Err(e) => format!("{e:#}"),
     });
-    let mut done = done.into_inner().unwrap_or_else(|e| e.into_inner());
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, ran)| ran).collect()
+    Done::Host(Ran { spec, outcome })
 }
 
 /// Boots a host. One with C is only looked up where it has been booted with
@@ -196,26 +292,7 @@ fn boot_or_recall(
             return Ok(outcome);
         }
     }
-    let mut outcome = boot::boot(ctx, &host, &built.programs, step)?;
-    if !outcome.problems.is_empty() {
-        // Rust is held against what C does. A host that broke off did not show
-        // that; a second one may.
-        let problem = format!(
-            "{}, log: {}",
-            outcome.problems.join("; "),
-            outcome.log.display()
-        );
-        ctx.ui.line(&format!(
-            "host {}: {problem}; booting it again",
-            spec.name()
-        ));
-        let again = boot::Host {
-            name: format!("{}-again", host.name),
-            ..host
-        };
-        outcome = boot::boot(ctx, &again, &built.programs, step)?;
-        outcome.before = Some(problem);
-    }
+    let outcome = reference::boot(ctx, host, &built.programs, step)?;
     reference::keep(ctx, &identity, &outcome, spec.mode, spec.plan.steps.len())?;
     Ok(outcome)
 }
@@ -257,6 +334,37 @@ impl Tally {
     }
 }
 
+/// Lists a C host that broke off at first.
+fn booted_again(ctx: &Context, name: &str, before: Option<&str>, results: &mut Results) {
+    if let Some(problem) = before {
+        let why = format!("Linux's own C broke off ({problem}), and was booted again");
+        let name = format!("first-boot@{name}");
+        results.add(&ctx.ui, name, Verdict::Skipped(why), "");
+    }
+}
+
+/// Adds what the traces in `mode` showed to `results`.
+fn judge_trace(
+    ctx: &Context,
+    tracer: &Tracer,
+    mode: Mode,
+    traces: &Result<Traces>,
+    results: &mut Results,
+) {
+    let name = trace::name(mode);
+    let (verdict, detail) = match traces {
+        Ok(traces) => traces.verdict(&tracer.allowed),
+        Err(error) => {
+            let (why, detail) = in_two(error);
+            (Verdict::Failed(why), detail)
+        }
+    };
+    if let Ok(traces) = traces {
+        booted_again(ctx, &name, traces.before.as_deref(), results);
+    }
+    results.add(&ctx.ui, name, verdict, &detail);
+}
+
 /// Adds what a host showed to `results` and returns its row of the table.
 fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<String> {
     let name = host.spec.name();
@@ -290,10 +398,7 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<S
         whole(&outcome.problems),
         &detail,
     );
-    if let Some(problem) = &outcome.before {
-        let why = format!("Linux's own C broke off ({problem}), and was booted again");
-        results.add(ui, format!("first-boot@{name}"), Verdict::Skipped(why), "");
-    }
+    booted_again(ctx, &name, outcome.before.as_deref(), results);
     let is_faults = host.spec.variant == Variant::Faults;
     if !is_faults {
         // A defect may well make the kernel complain.
@@ -338,6 +443,11 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<S
             results.add(ui, step.name.clone(), verdict, &detail);
         } else {
             let own = end.verdict();
+            if step.name.starts_with(hostile::PREFIX) {
+                selftests.add(&own);
+                results.add(ui, step.name.clone(), own, &detail);
+                continue;
+            }
             // C hosts are what Rust is measured against: their own results
             // are in the table and not counted.
             if host.spec.variant == Variant::C {

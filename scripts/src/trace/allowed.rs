@@ -76,7 +76,8 @@ impl Allowed {
             .with_context(|| format!("{} is not a list of differences", path.display()))
     }
 
-    fn parse(text: &str) -> Result<Self> {
+    /// Reads the list in `text`.
+    pub fn parse(text: &str) -> Result<Self> {
         let allowed: Self = toml::from_str(text)?;
         for entry in &allowed.difference {
             anyhow::ensure!(!entry.reason.trim().is_empty(), "an entry has no reason");

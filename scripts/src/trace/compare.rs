@@ -16,7 +16,7 @@ pub struct Difference {
 }
 
 /// A stretch of the comparison.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stretch<'a> {
     /// The same in both.
     Same(&'a [Access], &'a [Access]),
@@ -83,13 +83,23 @@ fn shorten(name: &str) -> String {
     format!("..{end}")
 }
 
-/// The comparison as lines: C on the left, Rust on the right, and in the
-/// middle `<` for what only C has, `>` for what only Rust has. `reason` says
-/// why a difference is allowed, if it is.
+/// The comparison as lines, below them a line for each difference. `reason`
+/// says why one is allowed, if it is.
 pub fn render<'a>(
     stretches: &[Stretch<'_>],
     reason: impl Fn(&Difference) -> Option<&'a str>,
 ) -> String {
+    let mut text = lines(stretches);
+    for note in stretches.iter().filter_map(Stretch::difference) {
+        let why = reason(&note).map_or("NOT ALLOWED".to_owned(), |r| format!("allowed: {r}"));
+        text.push_str(&format!("  {note}: {why}\n"));
+    }
+    text
+}
+
+/// The comparison as lines: C on the left, Rust on the right, and in the
+/// middle `<` for what only C has, `>` for what only Rust has.
+pub fn lines(stretches: &[Stretch<'_>]) -> String {
     let mut text = String::new();
     let (mut left, mut right) = (String::new(), String::new());
     let mut line = |c: Option<&Access>, mark: &str, rust: Option<&Access>| {
@@ -99,7 +109,6 @@ pub fn render<'a>(
         text.push('\n');
     };
     line(Some(&heading("C")), " ", Some(&heading("Rust")));
-    let mut notes = Vec::new();
     for stretch in stretches {
         match stretch {
             Stretch::Same(c, rust) => {
@@ -114,13 +123,8 @@ pub fn render<'a>(
                 for access in *rust {
                     line(None, ">", Some(access));
                 }
-                notes.extend(stretch.difference());
             }
         }
-    }
-    for note in notes {
-        let why = reason(&note).map_or("NOT ALLOWED".to_owned(), |r| format!("allowed: {r}"));
-        text.push_str(&format!("  {note}: {why}\n"));
     }
     text
 }

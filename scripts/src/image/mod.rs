@@ -2,6 +2,11 @@
 //! What an emulated host has on its disk: Debian's arm64 userland with QEMU,
 //! the test programs, and the guest; and the initramfs it boots with.
 
+mod kept;
+mod manifest;
+
+pub use kept::{Disk, InUse};
+
 use crate::context::Context;
 use crate::cpio::Archive;
 use crate::kernel::{Kernel, Variant};
@@ -9,6 +14,8 @@ use crate::lock::Lock;
 use crate::plan::Plan;
 use crate::{apt, digest, disk, files, process};
 use anyhow::{Context as _, Result};
+use kept::Images;
+use manifest::Manifest;
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -38,13 +45,14 @@ const USERLAND_MIB: u64 = 700;
 const IMAGE_MIB: u64 = 300;
 
 /// Programs of selftests/ that hosts have in /kvm-rust/bin.
-const OURS: [&str; 3] = ["contest", "kunit", "vmm"];
+const OURS: [&str; 5] = ["aarch32", "contest", "hostile-host", "kunit", "vmm"];
 /// Guests of selftests/exits that hosts have in /kvm-rust/guest.
-const BARE_GUESTS: [&str; 4] = [
+const BARE_GUESTS: [&str; 5] = [
     "exit-hypercall",
     "exit-timer",
     "exit-vgic-mmio",
     "exit-vmm-mmio",
+    "registers",
 ];
 
 /// The programs that go into images.
@@ -92,18 +100,12 @@ fn userland_path(ctx: &Context) -> PathBuf {
 
 /// How many steps a disk image with this guest takes at first sight.
 pub fn steps_to_come(ctx: &Context, guest: Variant) -> usize {
-    usize::from(!files::beside(&image_path(ctx, guest), "stamp").exists())
+    usize::from(!Images::of(ctx).has(guest.name()))
 }
 
 /// How many steps the userland takes.
 pub fn userland_steps_to_come(ctx: &Context) -> usize {
     usize::from(!userland_path(ctx).exists())
-}
-
-fn image_path(ctx: &Context, guest: Variant) -> PathBuf {
-    ctx.cache
-        .join("image")
-        .join(format!("{}.erofs", guest.name()))
 }
 
 /// Makes the userland, once for each list of packages.
@@ -172,130 +174,59 @@ fn programs_in(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Name, size and time of the programs below `folder`: changes when they do.
-fn listing(folder: &Path) -> Result<String> {
-    let mut text = String::new();
-    for program in programs_in(folder)? {
-        let path = folder.join(&program);
-        let meta =
-            fs::metadata(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let time = meta
-            .modified()
-            .with_context(|| format!("no time of {}", path.display()))?;
-        text.push_str(&format!("{} {} {time:?}\n", program.display(), meta.len()));
-    }
-    Ok(text)
-}
-
-/// Copies the programs below `from` to `to`.
-fn copy_programs(from: &Path, to: &Path) -> Result<()> {
-    for program in programs_in(from)? {
-        let (source, target) = (from.join(&program), to.join(&program));
-        let copy = || -> std::io::Result<u64> {
-            fs::create_dir_all(target.parent().unwrap_or(to))?;
-            fs::copy(&source, &target)
-        };
-        copy()
-            .with_context(|| format!("cannot copy {} to {}", source.display(), target.display()))?;
-    }
-    Ok(())
-}
-
 /// Folders of the kernel's selftests and where they are in the image.
 const KERNELS: [(&str, &str); 2] = [("kvm", "kselftest/kvm"), ("arm64/fp", "kselftest/fp")];
 
-/// A disk image.
-#[derive(Debug, Clone)]
-pub struct Disk {
-    /// The file.
-    pub path: PathBuf,
-    /// Changes whenever something in the image does.
-    pub signature: String,
+/// What is in /kvm-rust of hosts whose guests run `guest`.
+fn manifest(guest: &Kernel, programs: &Programs) -> Result<Manifest> {
+    let mut manifest = Manifest::default();
+    for name in OURS {
+        manifest.file(format!("bin/{name}"), programs.ours.join(name))?;
+    }
+    for name in BARE_GUESTS {
+        manifest.file(format!("guest/{name}"), programs.ours.join(name))?;
+    }
+    manifest.file("guest/Image", guest.image.clone())?;
+    manifest.bytes("guest/initramfs.cpio", guest_initramfs(programs)?);
+    if let Some(tests) = &programs.tests {
+        for test in programs.unit_tests()? {
+            manifest.file(format!("tests/{test}"), tests.join(&test))?;
+        }
+    }
+    for (from, to) in KERNELS {
+        let from = programs.kernels.join(from);
+        for program in programs_in(&from)? {
+            manifest.file(Path::new(to).join(&program), from.join(&program))?;
+        }
+    }
+    Ok(manifest)
 }
 
 /// The disk image of hosts whose guests run `guest`.
-pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<Disk> {
+pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<InUse> {
     let base = userland(ctx)?;
-    let image = image_path(ctx, guest.variant);
-    let _lock = Lock::take(&ctx.ui, &files::beside(&image, "lock"), "the disk image")?;
-    let guest_initramfs = guest_initramfs(programs)?;
-    let mut contents = format!("{} {}\n", base.display(), guest.digest()?);
-    contents.push_str(&digest::of_bytes(&guest_initramfs));
-    for name in OURS.iter().chain(&BARE_GUESTS) {
-        contents.push_str(&digest::of_bytes(&read(programs.ours.join(name))?));
-    }
-    if let Some(tests) = &programs.tests {
-        for test in programs.unit_tests()? {
-            let digest = digest::of_file(&tests.join(&test))?;
-            contents.push_str(&format!("{test} {digest}\n"));
-        }
-    }
-    for (from, _) in KERNELS {
-        contents.push_str(&listing(&programs.kernels.join(from))?);
-    }
-    let signature = digest::of_bytes(contents.as_bytes());
-    let stamp = files::beside(&image, "stamp");
-    if fs::read_to_string(&stamp).is_ok_and(|s| s == signature) && image.exists() {
-        return Ok(Disk {
-            path: image,
-            signature,
-        });
-    }
-    disk::need(&ctx.cache, IMAGE_MIB, "the disk image")?;
-    let step = ctx.ui.step(&format!(
-        "disk image with the guest {}",
-        guest.variant.name()
-    ));
-    let log = ctx.log(&format!("image-{}", guest.variant.name()));
-    files::remove_all(&stamp)?;
-    let folder = files::beside(&image, "folder");
-    files::remove_all(&folder)?;
-    if let Some(parent) = image.parent() {
-        fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
-    }
-    let mut command = Command::new("cp");
-    command.args(["-a", "--link"]).arg(&base).arg(&folder);
-    process::run(&mut command, &log, &step)?;
-    let inside = folder.join("kvm-rust");
-    for sub in ["bin", "guest"] {
-        fs::create_dir_all(inside.join(sub))
-            .with_context(|| format!("cannot fill {}", inside.display()))?;
-    }
-    let copy = |from: &Path, to: PathBuf| {
-        fs::copy(from, &to)
-            .with_context(|| format!("cannot copy {} to {}", from.display(), to.display()))
-    };
-    for name in OURS {
-        copy(&programs.ours.join(name), inside.join("bin").join(name))?;
-    }
-    for name in BARE_GUESTS {
-        copy(&programs.ours.join(name), inside.join("guest").join(name))?;
-    }
-    copy(&guest.image, inside.join("guest/Image"))?;
-    let initramfs = inside.join("guest/initramfs.cpio");
-    fs::write(&initramfs, guest_initramfs)
-        .with_context(|| format!("cannot write {}", initramfs.display()))?;
-    if let Some(tests) = &programs.tests {
-        copy_programs(tests, &inside.join("tests"))?;
-    }
-    for (from, to) in KERNELS {
-        copy_programs(&programs.kernels.join(from), &inside.join(to))?;
-    }
-    let partial = files::beside(&image, "partial");
-    files::remove_all(&partial)?;
-    let mut command = Command::new("mkfs.erofs");
-    command
-        .args(["--quiet", "-T0", "--all-root"])
-        .arg(&partial)
-        .arg(&folder);
-    process::run(&mut command, &log, &step).context("cannot make the disk image")?;
-    fs::rename(&partial, &image).with_context(|| format!("cannot name {}", image.display()))?;
-    files::remove_all(&folder)?;
-    files::write_atomic(&stamp, signature.as_bytes())?;
-    step.end("made");
-    Ok(Disk {
-        path: image,
-        signature,
+    // Its name says what is in it; where the cache is does not matter.
+    let name = base.file_name().unwrap_or_default().to_string_lossy();
+    let manifest = manifest(guest, programs)?;
+    let signature = digest::of_bytes(format!("{name}\n{}", manifest.listing()).as_bytes());
+    let kind = guest.variant.name();
+    Images::of(ctx).get(&ctx.ui, kind, &signature, |workplace, image| {
+        disk::need(&ctx.cache, IMAGE_MIB, "the disk image")?;
+        let step = ctx.ui.step(&format!("disk image with the guest {kind}"));
+        let log = ctx.log(&format!("image-{kind}"));
+        let folder = workplace.join("root");
+        let mut command = Command::new("cp");
+        command.args(["-a", "--link"]).arg(&base).arg(&folder);
+        process::run(&mut command, &log, &step)?;
+        manifest.copy_to(&folder.join("kvm-rust"))?;
+        let mut command = Command::new("mkfs.erofs");
+        command
+            .args(["--quiet", "-T0", "--all-root"])
+            .arg(image)
+            .arg(&folder);
+        process::run(&mut command, &log, &step).context("cannot make the disk image")?;
+        step.end("made");
+        Ok(())
     })
 }
 
