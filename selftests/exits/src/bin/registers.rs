@@ -10,7 +10,7 @@
 #![cfg_attr(not(test), no_main)]
 
 exits::guest! {
-    marker: 5,
+    marker: 6,
     setup: "
     .arch_extension sve
     // FP and SVE are not to be trapped to EL1.
