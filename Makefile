@@ -20,7 +20,7 @@ help:
 	@echo 'make test-quick  formatting, lints, host-side tests and one boot'
 	@echo 'make test-full   also what takes minutes under emulation'
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
-	@echo '                 EXIT=all|hypercall|vgic-mmio|vmm-mmio|timer, MODE and CPU as above'
+	@echo '                 EXIT=all|hypercall|vgic-mmio|vmm-mmio|timer|first-fp, MODE and CPU as above'
 	@echo 'make clean-cache remove what was built and downloaded'
 	@echo
 	@echo 'KDIR=tree or LINUX_TARBALL=file selects the kernel source (Linux 7.3.y),'

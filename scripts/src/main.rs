@@ -122,7 +122,7 @@ enum Command {
         /// max, neoverse-n1, neoverse-v1, neoverse-n2 or cortex-a57
         #[arg(long, default_value = "max")]
         cpu: String,
-        /// hypercall, vgic-mmio, vmm-mmio, timer or all
+        /// hypercall, vgic-mmio, vmm-mmio, timer, first-fp or all
         #[arg(long, default_value = "all")]
         exit: String,
     },

@@ -47,7 +47,8 @@ const IMAGE_MIB: u64 = 300;
 /// Programs of selftests/ that hosts have in /kvm-rust/bin.
 const OURS: [&str; 5] = ["aarch32", "contest", "hostile-host", "kunit", "vmm"];
 /// Guests of selftests/exits that hosts have in /kvm-rust/guest.
-const BARE_GUESTS: [&str; 5] = [
+const BARE_GUESTS: [&str; 6] = [
+    "exit-first-fp",
     "exit-hypercall",
     "exit-timer",
     "exit-vgic-mmio",

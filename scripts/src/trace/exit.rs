@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kinds of exit that are measured: the interface to selftests/exits.
 
+use super::window::Window;
 use crate::plan::Step;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,8 @@ pub enum Exit {
     VmmMmio,
     /// An interrupt of the virtual timer.
     Timer,
+    /// The first FP access after the vCPU was loaded.
+    FirstFp,
 }
 
 /// Seconds for one guest; it takes one or two.
@@ -23,7 +26,13 @@ const TIMEOUT_S: u64 = 120;
 
 impl Exit {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Hypercall, Self::VgicMmio, Self::VmmMmio, Self::Timer];
+    pub const ALL: [Self; 5] = [
+        Self::Hypercall,
+        Self::VgicMmio,
+        Self::VmmMmio,
+        Self::Timer,
+        Self::FirstFp,
+    ];
 
     /// Its name on the command line and of its guest.
     pub fn name(self) -> &'static str {
@@ -32,6 +41,7 @@ impl Exit {
             Self::VgicMmio => "vgic-mmio",
             Self::VmmMmio => "vmm-mmio",
             Self::Timer => "timer",
+            Self::FirstFp => "first-fp",
         }
     }
 
@@ -42,6 +52,23 @@ impl Exit {
             Self::VgicMmio => 2,
             Self::VmmMmio => 3,
             Self::Timer => 4,
+            Self::FirstFp => 5,
+        }
+    }
+
+    /// True if `window` is one of this exit, and not of another that its guest
+    /// causes as well.
+    pub fn is_own(self, window: &Window) -> bool {
+        match self {
+            Self::Hypercall | Self::VgicMmio | Self::VmmMmio | Self::Timer => true,
+            // EL2 loads the registers and goes back to the guest: the only
+            // ERET is that to the guest. On the way to the VMM, where the
+            // host's registers are saved, there are others: to the host, or to
+            // userspace. So there are where the host handles an interrupt.
+            Self::FirstFp => {
+                let counts = &window.counts;
+                counts.eret == 1 && counts.vector_moves > 0 && !window.has_userspace()
+            }
         }
     }
 

@@ -31,6 +31,9 @@ fn world(mode: Mode) -> &'static str {
     }
 }
 
+/// What stands for the function of code in userspace.
+pub const USERSPACE: &str = "userspace";
+
 /// Prefix of the symbols of the hypervisor object.
 const NVHE: &str = "__kvm_nvhe_";
 
@@ -145,7 +148,7 @@ impl Image {
         match in_image {
             Some((start, name)) => (name, *start == address),
             // Bit 55 selects the half of the address space.
-            None if (address >> 55) & 1 == 0 => ("userspace", false),
+            None if (address >> 55) & 1 == 0 => (USERSPACE, false),
             None => ("unknown", false),
         }
     }

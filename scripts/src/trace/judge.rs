@@ -269,9 +269,9 @@ mod tests {
         let vhe = traces(Mode::Vhe, window(1558, &C), window(1506, &C));
         let nvhe = traces(Mode::Nvhe, window(2201, &C), window(2142, &C));
         let lines = [
-            "instructions, C / Rust  hypercall    vgic-mmio  vmm-mmio  timer",
-            "vhe                     1558 / 1506  -          -         -",
-            "nvhe                    2201 / 2142  -          -         -",
+            "instructions, C / Rust  hypercall    vgic-mmio  vmm-mmio  timer  first-fp",
+            "vhe                     1558 / 1506  -          -         -      -",
+            "nvhe                    2201 / 2142  -          -         -      -",
         ];
         assert_eq!(table(&[&vhe, &nvhe]), lines.join("\n") + "\n");
     }

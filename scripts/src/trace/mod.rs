@@ -211,7 +211,7 @@ mod tests {
         let error = exits("mmio").unwrap_err();
         assert_eq!(
             crate::error::hint(&error),
-            Some("EXIT is one of: all hypercall vgic-mmio vmm-mmio timer")
+            Some("EXIT is one of: all hypercall vgic-mmio vmm-mmio timer first-fp")
         );
     }
 

@@ -19,7 +19,8 @@ pub struct Group {
     pub windows: u64,
     /// How many instructions each of them has.
     pub length: usize,
-    /// The instructions as indices; only in the first group of a section.
+    /// The instructions as indices; groups that have few of a section's
+    /// windows lack them, but for the first.
     #[serde(default)]
     pub insns: Vec<usize>,
 }

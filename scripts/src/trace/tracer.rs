@@ -169,8 +169,8 @@ impl Tracer {
         let mut windows = Windows::new();
         for &exit in exits {
             let image = &self.kernels[&variant];
-            let window = Window::of(&recording, exit.marker(), image, &self.names)
-                .with_context(|| exit.name())?;
+            let window =
+                Window::of(&recording, exit, image, &self.names).with_context(|| exit.name())?;
             anyhow::ensure!(
                 100 * window.same >= LEAST_SHARE * window.all,
                 "{}: only {} of {} windows are the same",

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The most common window of an exit: what it counts, and its register trace.
 
-use super::image::Image;
+use super::exit::Exit;
+use super::image::{Image, USERSPACE};
 use super::insn::{self, Memory, System};
 use super::names::Names;
-use super::recording::{Recording, Section};
+use super::recording::{Group, Recording};
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -99,21 +100,44 @@ pub struct Window {
 }
 
 impl Window {
-    /// Takes it from what was recorded behind `marker`.
-    pub fn of(recording: &Recording, marker: u16, image: &Image, names: &Names) -> Result<Self> {
-        let section: &Section = recording
+    /// Takes it from what was recorded of `exit`: the largest group whose
+    /// windows are its own.
+    pub fn of(recording: &Recording, exit: Exit, image: &Image, names: &Names) -> Result<Self> {
+        let groups = recording
             .sections
             .iter()
-            .find(|s| s.marker == marker)
+            .find(|s| s.marker == exit.marker())
+            .map(|s| &s.groups)
+            .filter(|groups| !groups.is_empty())
             .context("no exit was recorded")?;
-        let group = section.groups.first().context("no exit was recorded")?;
+        let all = groups.iter().map(|g| g.windows).sum();
+        for (rank, group) in groups.iter().enumerate() {
+            // A small one has not been recorded in full.
+            if rank > 0 && group.insns.is_empty() {
+                continue;
+            }
+            let window = Self::of_group(recording, group, all, image, names)?;
+            if exit.is_own(&window) {
+                return Ok(window);
+            }
+        }
+        anyhow::bail!("none of the common windows is that of the exit")
+    }
+
+    fn of_group(
+        recording: &Recording,
+        group: &Group,
+        all: u64,
+        image: &Image,
+        names: &Names,
+    ) -> Result<Self> {
         anyhow::ensure!(
             !group.insns.is_empty() && group.insns.len() == group.length,
             "the recording is not whole"
         );
         let mut window = Self {
             same: group.windows,
-            all: section.groups.iter().map(|g| g.windows).sum(),
+            all,
             counts: Counts::default(),
             functions: BTreeMap::new(),
             trace: Vec::new(),
@@ -137,12 +161,17 @@ impl Window {
         }
         Ok(window)
     }
+
+    /// True if userspace ran in it.
+    pub fn has_userspace(&self) -> bool {
+        self.functions.contains_key(USERSPACE)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trace::recording::{Group, Insn};
+    use crate::trace::recording::{Insn, Section};
 
     /// stp q0, q1, [x0, #32]; mrs x0, esr_el2; isb; ret
     const WORDS: [u32; 4] = [0xad01_0400, 0xd53c_5200, 0xd503_3fdf, 0xd65f_03c0];
@@ -175,7 +204,7 @@ mod tests {
     #[test]
     fn numbers_and_trace_are_those_of_the_largest_group() {
         let image = Image::with_functions(&[(0x1000, "f"), (0x1008, "g"), (0x1010, "")]);
-        let window = Window::of(&recording(), 3, &image, &Names::default()).unwrap();
+        let window = Window::of(&recording(), Exit::VmmMmio, &image, &Names::default()).unwrap();
         assert_eq!((window.same, window.all), (5, 7));
         assert_eq!(
             window.counts,
@@ -212,15 +241,77 @@ mod tests {
     #[test]
     fn a_recording_that_is_not_whole_is_refused() {
         let image = Image::with_functions(&[]);
-        let of = |recording: &Recording, marker| {
-            Window::of(recording, marker, &image, &Names::default())
-        };
-        assert!(of(&recording(), 1).is_err(), "no such marker");
+        let of =
+            |recording: &Recording, exit| Window::of(recording, exit, &image, &Names::default());
+        assert!(of(&recording(), Exit::Hypercall).is_err(), "no such marker");
         let mut short = recording();
         short.sections[0].groups[0].insns.pop();
-        assert!(of(&short, 3).is_err());
+        assert!(of(&short, Exit::VmmMmio).is_err());
         let mut lost = recording();
         lost.insns.pop();
-        assert!(of(&lost, 3).is_err());
+        assert!(of(&lost, Exit::VmmMmio).is_err());
+    }
+
+    /// The second and the third group are those of first-fp, if they have one
+    /// ERET, move vector registers, and do not go to userspace.
+    fn with_two_kinds(second: &[usize], third: &[usize]) -> Recording {
+        // ldp q0, q1, [x0]; eret; nop; and one of userspace.
+        let insn = |address, word| Insn { address, word };
+        let insns = vec![
+            insn(0xffff_0000_0000_1000, 0xad40_0400),
+            insn(0xffff_0000_0000_1004, insn::ERET),
+            insn(0xffff_0000_0000_1008, 0xd503_201f),
+            insn(0x1000, 0xd503_201f),
+        ];
+        let group = |windows, insns: &[usize]| Group {
+            windows,
+            length: insns.len(),
+            insns: insns.to_vec(),
+        };
+        let rare = Group {
+            windows: 1,
+            length: 2,
+            insns: Vec::new(),
+        };
+        Recording {
+            insns,
+            sections: vec![Section {
+                marker: Exit::FirstFp.marker(),
+                // To the host and to the guest.
+                groups: vec![
+                    group(9, &[0, 1, 0, 1]),
+                    group(7, second),
+                    group(6, third),
+                    rare,
+                ],
+            }],
+        }
+    }
+
+    #[test]
+    fn an_exit_has_the_largest_group_that_is_its_own() {
+        let image = Image::with_functions(&[]);
+        let first_fp = |second: &[usize], third: &[usize]| {
+            let recording = with_two_kinds(second, third);
+            Window::of(&recording, Exit::FirstFp, &image, &Names::default())
+        };
+        let (fp, other) = ([2, 0, 1], [2, 1]);
+        let window = first_fp(&fp, &other).unwrap();
+        assert_eq!((window.same, window.all), (7, 23));
+        assert_eq!(window.counts.instructions, 3);
+        assert_eq!(first_fp(&other, &fp).unwrap().same, 6);
+        assert_eq!(first_fp(&[3, 0, 1], &fp).unwrap().same, 6, "userspace");
+        assert_eq!(first_fp(&[0, 2], &fp).unwrap().same, 6, "no entry");
+        let error = first_fp(&other, &other).unwrap_err().to_string();
+        assert_eq!(error, "none of the common windows is that of the exit");
+    }
+
+    #[test]
+    fn only_first_fp_is_particular() {
+        let image = Image::with_functions(&[]);
+        let mut recording = with_two_kinds(&[2], &[2]);
+        recording.sections[0].marker = Exit::VmmMmio.marker();
+        let window = Window::of(&recording, Exit::VmmMmio, &image, &Names::default());
+        assert_eq!(window.unwrap().same, 9);
     }
 }

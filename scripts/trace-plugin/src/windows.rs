@@ -14,6 +14,10 @@ pub struct Insn {
     pub word: u32,
 }
 
+/// Groups with fewer windows are only counted: none of them is what is common
+/// to the exits of one kind. A guest may cause exits of more than one.
+const ONE_IN: u64 = 10;
+
 /// Windows with the same instructions.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Group {
@@ -22,7 +26,8 @@ pub struct Group {
     /// How many instructions each of them has.
     pub length: usize,
     /// The instructions, in the order of their execution, as indices into
-    /// [`Recording::insns`]. Only the first group of a section has them.
+    /// [`Recording::insns`]. The first group of a section has them, and those
+    /// that have at least one of [`ONE_IN`] of its windows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub insns: Vec<usize>,
 }
@@ -122,6 +127,7 @@ impl Recorder {
         let mut sections = Vec::new();
         for (&marker, counts) in &self.sections {
             let mut sorted: Vec<_> = counts.iter().collect();
+            let all: u64 = counts.values().sum();
             sorted
                 .sort_by_key(|(window, &count)| (std::cmp::Reverse(count), window.len(), *window));
             let groups = sorted
@@ -130,9 +136,10 @@ impl Recorder {
                 .map(|(rank, (window, &windows))| Group {
                     windows,
                     length: window.len(),
-                    insns: match rank {
-                        0 => window.iter().map(|&id| place(id)).collect(),
-                        _ => Vec::new(),
+                    insns: if rank == 0 || windows * ONE_IN >= all {
+                        window.iter().map(|&id| place(id)).collect()
+                    } else {
+                        Vec::new()
                     },
                 });
             sections.push(Section {
@@ -171,11 +178,12 @@ mod tests {
         let mut recorder = Recorder::default();
         recorder.mark(1);
         window(&mut recorder, 0, &[0, 4, 8, 12]);
-        window(&mut recorder, 0, &[0, 100, 12]);
-        window(&mut recorder, 0, &[0, 100, 12]);
+        for _ in 0..10 {
+            window(&mut recorder, 0, &[0, 100, 12]);
+        }
         let recording = recorder.recording();
         let groups = &recording.sections[0].groups;
-        assert_eq!((groups[0].windows, groups[0].length), (2, 3));
+        assert_eq!((groups[0].windows, groups[0].length), (10, 3));
         assert_eq!((groups[1].windows, groups[1].length), (1, 4));
         assert!(groups[1].insns.is_empty());
         let addresses: Vec<u64> = groups[0]
@@ -185,6 +193,37 @@ mod tests {
             .collect();
         assert_eq!(addresses, [0, 100, 12]);
         assert_eq!(recording.insns.len(), 3, "only those that are referred to");
+    }
+
+    #[test]
+    fn each_common_window_has_its_instructions() {
+        let mut recorder = Recorder::default();
+        recorder.mark(1);
+        for _ in 0..9 {
+            window(&mut recorder, 0, &[0, 4, 8]);
+        }
+        for _ in 0..9 {
+            window(&mut recorder, 0, &[0, 8]);
+        }
+        window(&mut recorder, 0, &[0, 12]);
+        window(&mut recorder, 0, &[0, 16]);
+        let with_insns = |recorder: &Recorder| -> Vec<(u64, usize)> {
+            recorder.recording().sections[0]
+                .groups
+                .iter()
+                .map(|group| (group.windows, group.insns.len()))
+                .collect()
+        };
+        assert_eq!(with_insns(&recorder), [(9, 2), (9, 3), (1, 0), (1, 0)]);
+        // Rare ones only, and yet there is something to show.
+        recorder = Recorder::default();
+        recorder.mark(1);
+        for address in 1..=11 {
+            window(&mut recorder, 0, &[0, address]);
+        }
+        let groups = with_insns(&recorder);
+        assert_eq!(groups[0], (1, 2));
+        assert!(groups[1..].iter().all(|&(_, insns)| insns == 0));
     }
 
     #[test]
@@ -248,12 +287,13 @@ mod tests {
     fn the_recording_is_what_xtask_reads() {
         let mut recorder = Recorder::default();
         recorder.mark(1);
-        window(&mut recorder, 0, &[0, 4]);
-        window(&mut recorder, 0, &[0, 4]);
+        for _ in 0..10 {
+            window(&mut recorder, 0, &[0, 4]);
+        }
         window(&mut recorder, 0, &[0, 8, 4]);
         assert_eq!(
             serde_json::to_string(&recorder.recording()).unwrap(),
-            r#"{"insns":[{"address":0,"word":3573751839},{"address":4,"word":3573751839}],"sections":[{"marker":1,"groups":[{"windows":2,"length":2,"insns":[0,1]},{"windows":1,"length":3}]}]}"#
+            r#"{"insns":[{"address":0,"word":3573751839},{"address":4,"word":3573751839}],"sections":[{"marker":1,"groups":[{"windows":10,"length":2,"insns":[0,1]},{"windows":1,"length":3}]}]}"#
         );
     }
 }
