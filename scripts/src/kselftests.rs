@@ -127,9 +127,11 @@ pub fn cannot_pass(mode: Mode, program: &str) -> bool {
 /// `make test-full`.
 const SHORTER: &[(&str, &[&str])] = &[("kvm/arm64/debug-exceptions", &["-i", "500"])];
 
-/// Behaviours (B1 to B35) that a program guards.
+/// Behaviours (Documentation/behaviours.rst) that a program guards.
 const GUARDS: &[(&str, &str)] = &[
     ("aarch32", "b24"),
+    ("syndromes", "b37"),
+    ("syndromes-protected", "b37"),
     ("kvm/arm64/aarch32_id_regs", "b24"),
     ("kvm/arm64/hidden_features", "b12"),
     ("kvm/arm64/host_sve", "b15_b17"),

@@ -74,6 +74,18 @@ fn aarch32() -> Step {
     Step::new("aarch32", &["/kvm-rust/bin/aarch32"], 240)
 }
 
+/// Guests that walk through all instructions that can trap. C hosts run them,
+/// too: what the guests see there is what they must see with Rust.
+fn syndromes(mode: Mode) -> Vec<Step> {
+    let program = "/kvm-rust/bin/syndromes";
+    let mut steps = vec![Step::new("syndromes", &[program], 150)];
+    if mode == Mode::Protected {
+        let argv = [program, "--protected"];
+        steps.push(Step::new("syndromes-protected", &argv, 150));
+    }
+    steps
+}
+
 /// The tests of selftests/ themselves, but for those that need a shell and run
 /// on the building machine only.
 fn unit_tests(programs: &Programs) -> Result<Vec<Step>> {
@@ -161,6 +173,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
             if cpu == Cpu::CortexA57 {
                 steps.push(aarch32());
             }
+            steps.extend(syndromes(mode));
             steps.extend(kselftests::steps(programs, mode, full)?);
             // Once: they do not depend on how KVM runs, and max has most to test.
             if variant == Variant::Rust && cpu == Cpu::Max && mode == Mode::Vhe {
@@ -202,6 +215,29 @@ mod tests {
         for level in [Level::Quick, Level::Normal, Level::Full] {
             let hosts = hosts(level, &programs, checkout).unwrap();
             assert_eq!(hosts.len(), count(level), "{level:?}");
+        }
+    }
+
+    #[test]
+    fn c_and_rust_hosts_run_the_same_guests() {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = Programs {
+            ours: dir.path().into(),
+            kernels: dir.path().into(),
+            tests: None,
+        };
+        std::fs::create_dir(dir.path().join("kvm")).unwrap();
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let hosts = hosts(Level::Normal, &programs, checkout).unwrap();
+        for host in hosts {
+            let syndromes = |step: &&Step| step.name.starts_with("syndromes");
+            let wanted = match (host.variant, host.mode) {
+                (Variant::Sanitizer | Variant::Faults, _) => 0,
+                (_, Mode::Protected) => 2,
+                _ => 1,
+            };
+            let steps = host.plan.steps.iter().filter(syndromes).count();
+            assert_eq!(steps, wanted, "{}", host.name());
         }
     }
 

@@ -4,7 +4,7 @@
 use crate::boot::{self, Outcome};
 use crate::build_proof;
 use crate::checks;
-use crate::compare::against_c;
+use crate::compare::{against_c, difference};
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
@@ -454,8 +454,15 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<S
                 selftests.add(&own);
                 continue;
             }
-            let c = with_c(ran, &host.spec, &step.name).map(End::verdict);
-            let verdict = against_c(own, c.as_ref());
+            let c = with_c(ran, &host.spec, &step.name);
+            let mut verdict = against_c(own, c.map(End::verdict).as_ref());
+            let mut detail = detail;
+            let both_passed =
+                |c: &&End| verdict == Verdict::Passed && c.verdict() == Verdict::Passed;
+            if let Some((why, lines)) = c.filter(both_passed).and_then(|c| difference(end, c)) {
+                verdict = Verdict::Failed(why);
+                detail = format!("{lines}    log: {}\n", outcome.log.display());
+            }
             selftests.add(&verdict);
             results.add(
                 ui,

@@ -45,15 +45,24 @@ const USERLAND_MIB: u64 = 700;
 const IMAGE_MIB: u64 = 300;
 
 /// Programs of selftests/ that hosts have in /kvm-rust/bin.
-const OURS: [&str; 5] = ["aarch32", "contest", "hostile-host", "kunit", "vmm"];
-/// Guests of selftests/exits that hosts have in /kvm-rust/guest.
-const BARE_GUESTS: [&str; 6] = [
+const OURS: [&str; 6] = [
+    "aarch32",
+    "contest",
+    "hostile-host",
+    "kunit",
+    "syndromes",
+    "vmm",
+];
+/// Guests without an operating system that hosts have in /kvm-rust/guest: those
+/// of selftests/exits and selftests/syndromes.
+const BARE_GUESTS: [&str; 7] = [
     "exit-first-fp",
     "exit-hypercall",
     "exit-timer",
     "exit-vgic-mmio",
     "exit-vmm-mmio",
     "registers",
+    "syndromes-guest",
 ];
 
 /// The programs that go into images.
