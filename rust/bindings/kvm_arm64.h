@@ -9,9 +9,12 @@
 #include <asm/kvm_hyp.h>
 #include <asm/neon.h>
 #include <asm/simd.h>
+#include <asm/vectors.h>
 #include <clocksource/arm_arch_timer.h>
 #include <linux/irqchip/arm-gic-v3.h>
+#include <linux/irqchip/arm-gic-v3-prio.h>
 #include <linux/kvm_host.h>
+#include <nvhe/mem_protect.h>
 #include <nvhe/pkvm.h>
 
 const u16 RUST_CONST_HELPER_IN_NESTED_ERET = unpack_vcpu_flag(IN_NESTED_ERET);
@@ -21,3 +24,5 @@ const u64 RUST_CONST_HELPER_CNTKCTL_VALID_BITS = CNTKCTL_VALID_BITS;
 const u8 RUST_CONST_HELPER_PKVM_HOST_STATE_DIRTY = unpack_vcpu_flag(PKVM_HOST_STATE_DIRTY);
 const u64 RUST_CONST_HELPER_PKVM_HCR_EL2_HOST_NPVM = PKVM_HCR_EL2_HOST_NPVM;
 const u64 RUST_CONST_HELPER_PKVM_HCR_EL2_HOST_PVM = PKVM_HCR_EL2_HOST_PVM;
+const u16 RUST_CONST_HELPER_PMUSERENR_ON_CPU = unpack_vcpu_flag(PMUSERENR_ON_CPU);
+const u8 RUST_CONST_HELPER_VCPU_INITIALIZED = unpack_vcpu_flag(VCPU_INITIALIZED);

@@ -5,6 +5,8 @@
  * are in C.
  */
 
+#include <asm/daifflags.h>
+#include <asm/fixmap.h>
 #include <asm/fpsimd.h>
 #include <asm/kvm_emulate.h>
 #include <asm/simd.h>
@@ -24,6 +26,16 @@ __rust_helper void rust_helper_set_thread_flag(int flag)
 __rust_helper void rust_helper_clear_thread_flag(int flag)
 {
 	clear_thread_flag(flag);
+}
+
+__rust_helper void rust_helper_local_daif_mask(void)
+{
+	local_daif_mask();
+}
+
+__rust_helper void rust_helper_local_daif_restore(unsigned long flags)
+{
+	local_daif_restore(flags);
 }
 
 __rust_helper bool rust_helper_may_use_simd(void)
@@ -97,6 +109,26 @@ __rust_helper u64 rust_helper_translate_ttbr0_el2_to_ttbr0_el1(u64 val)
 __rust_helper u64 rust_helper_translate_tcr_el2_to_tcr_el1(u64 val)
 {
 	return translate_tcr_el2_to_tcr_el1(val);
+}
+
+__rust_helper u64 rust_helper_kvm_vncr_fixmap_address(void)
+{
+	return __fix_to_virt(vncr_fixmap(smp_processor_id()));
+}
+
+__rust_helper bool rust_helper_kvm_eretax_target(struct kvm_vcpu *vcpu, u64 *elr)
+{
+	return vcpu_has_ptrauth(vcpu) && kvm_auth_eretax(vcpu, elr);
+}
+
+__rust_helper bool rust_helper_kvm_supported_tlbi_s1e1_op(struct kvm_vcpu *vcpu, u32 instr)
+{
+	return kvm_supported_tlbi_s1e1_op(vcpu, instr);
+}
+
+__rust_helper bool rust_helper_kvm_supported_tlbi_s1e2_op(struct kvm_vcpu *vcpu, u32 instr)
+{
+	return kvm_supported_tlbi_s1e2_op(vcpu, instr);
 }
 
 #ifdef CONFIG_KVM_ARM64_RUST_FAULTS

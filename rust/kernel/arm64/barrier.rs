@@ -29,6 +29,24 @@ pub fn dsb<D: Domain>() {
     instruction::dsb::<D>();
 }
 
+/// Data memory barrier for the domain `D`, for loads and stores.
+///
+/// Accesses to memory before it are observed before those after it, as far as observers in `D` can
+/// tell.
+#[inline(always)]
+pub fn dmb<D: Domain>() {
+    instruction::dmb::<D>();
+}
+
+/// Waits until the redistributor has seen the last write to `ICC_PMR_EL1`, where the kernel masks
+/// interrupts by priority and the CPU needs it: a DSB.
+#[inline(always)]
+pub fn pmr_sync() {
+    if cfg!(CONFIG_ARM64_PSEUDO_NMI) {
+        instruction::pmr_sync();
+    }
+}
+
 /// Who has to observe what a barrier orders.
 pub trait Domain {
     /// The option, as assemblers have it.

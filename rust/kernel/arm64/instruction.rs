@@ -169,6 +169,105 @@ pub(crate) fn dsb<D: Domain>() {
     unsafe { crate::asm!("dsb #{crm}"; crm = const D::CRM, options(nostack, preserves_flags)) };
 }
 
+/// DMB.
+#[inline(always)]
+pub(crate) fn dmb<D: Domain>() {
+    // SAFETY: As for `isb`.
+    unsafe { crate::asm!("dmb #{crm}"; crm = const D::CRM, options(nostack, preserves_flags)) };
+}
+
+/// DSB, which the alternatives patch into a NOP where `ICC_PMR_EL1` needs none.
+#[inline(always)]
+pub(crate) fn pmr_sync() {
+    // SAFETY: Changes nothing.
+    unsafe {
+        crate::asm!(
+            include!(concat!(
+                env!("OBJTREE"),
+                "/rust/kernel/arm64/generated_pmr_sync_asm.rs"
+            ));
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// AT of stage 1 as EL1 would access `address`, for a read; with `IGNORING_OVERLAYS` whatever
+/// permission overlays say. Then an ISB, so that `PAR_EL1` can be read.
+///
+/// Returns false if the instruction itself took an exception, which leaves `PAR_EL1` unknown.
+///
+/// # Safety
+///
+/// The code must run at EL2, in an image whose vectors look into `__kvm_ex_table`.
+#[inline(always)]
+pub(crate) unsafe fn at_s1e1<const IGNORING_OVERLAYS: bool>(address: u64) -> bool {
+    let mut failed: u64 = 0;
+    // S1E1A is op0 1, op1 0, CRn 7, CRm 9, op2 2; S1E1R is the same with CRm 8, op2 0.
+    // SAFETY: By the safety requirements. An exception is taken at EL2, goes on behind the label 2,
+    // and changes SPSR_EL2 and ELR_EL2 only, which are put back.
+    unsafe {
+        crate::asm!(
+            "mrs {spsr}, spsr_el2
+            mrs {elr}, elr_el2
+            1: sys #0, c7, c{crm}, #{op2}, {address}
+            isb
+            b 9f
+            2: msr spsr_el2, {spsr}
+            msr elr_el2, {elr}
+            mov {failed}, #1
+            9:
+            .pushsection __kvm_ex_table, \"a\"
+            .align 3
+            .long 1b - ., 2b - .
+            .popsection";
+            spsr = out(reg) _,
+            elr = out(reg) _,
+            address = in(reg) address,
+            failed = inout(reg) failed,
+            crm = const if IGNORING_OVERLAYS { 9 } else { 8 },
+            op2 = const if IGNORING_OVERLAYS { 2 } else { 0 },
+            options(nostack, preserves_flags),
+        );
+    }
+    failed == 0
+}
+
+/// Reads the physical counter, after all instructions before it: `CNTPCTSS_EL0`, or an ISB and
+/// `CNTPCT_EL0` where there is none.
+#[inline(always)]
+pub(crate) fn mrs_cntpct() -> u64 {
+    let value;
+    // SAFETY: Every CPU has one of the two. Writes one general-purpose register.
+    unsafe {
+        crate::asm!(
+            include!(concat!(
+                env!("OBJTREE"),
+                "/rust/kernel/arm64/generated_alternative_mrs_cntpct_asm.rs"
+            ));
+            value = out(reg) value,
+            options(nostack, preserves_flags),
+        );
+    }
+    value
+}
+
+/// Returns the frame pointer and the address of the code that runs.
+#[inline(always)]
+pub(crate) fn frame() -> (usize, usize) {
+    let (frame, code);
+    // SAFETY: Writes two general-purpose registers.
+    unsafe {
+        crate::asm!(
+            "mov {frame}, x29
+            adr {code}, .";
+            frame = out(reg) frame,
+            code = out(reg) code,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+    (frame, code)
+}
+
 /// Converts an address of the kernel to that of the hypervisor, by masks that are patched at boot.
 #[inline(always)]
 pub(crate) fn kern_hyp_va(mut address: usize) -> usize {

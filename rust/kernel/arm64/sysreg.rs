@@ -168,3 +168,38 @@ pub unsafe fn read_par() -> super::registers::PAR_EL1 {
     // SAFETY: By the safety requirements.
     unsafe { instruction::mrs_par::<super::registers::PAR_EL1>() }.into()
 }
+
+/// Translates `address` as EL1 and stage 1 do, for a read; with `ignoring_overlays` whatever permission
+/// overlays say (AT S1E1A), without, as they do (AT S1E1R). An ISB follows, so that `PAR_EL1` is there
+/// to be read.
+///
+/// Returns false if the instruction took an exception itself, for instance for an external abort of
+/// the walk. `PAR_EL1` has no meaning then.
+///
+/// # Safety
+///
+/// The code must run at EL2, in an image whose vectors look exceptions up in `__kvm_ex_table`, and with
+/// `ignoring_overlays` the CPU must have the instruction.
+#[inline(always)]
+pub unsafe fn at_s1e1(address: u64, ignoring_overlays: bool) -> bool {
+    // SAFETY: By the safety requirements.
+    unsafe {
+        if ignoring_overlays {
+            instruction::at_s1e1::<true>(address)
+        } else {
+            instruction::at_s1e1::<false>(address)
+        }
+    }
+}
+
+/// Reads the physical counter, after all instructions before this.
+#[inline(always)]
+pub fn read_cntpct() -> u64 {
+    instruction::mrs_cntpct()
+}
+
+/// Returns the frame pointer, and the address of the code that runs.
+#[inline(always)]
+pub fn frame() -> (usize, usize) {
+    instruction::frame()
+}

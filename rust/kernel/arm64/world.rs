@@ -7,7 +7,7 @@
 //! C header: [`arch/arm64/include/asm/kvm_hyp.h`](srctree/arch/arm64/include/asm/kvm_hyp.h)
 
 use super::{
-    instruction,
+    cpucap, instruction,
     registers::{
         TPIDR_EL1,
         TPIDR_EL2, //
@@ -26,6 +26,10 @@ use super::{
 pub trait World {
     /// Whether this is the kernel itself, at EL2; C's `has_vhe()`.
     const VHE: bool;
+
+    /// Returns whether `HCR_EL2.E2H` is 1 while the hypervisor of this world runs: under VHE, and
+    /// with hVHE.
+    fn has_e2h() -> bool;
 
     /// Returns the address by which this world reaches what the kernel has at `pointer`. One that
     /// has been converted already stays as it is.
@@ -88,6 +92,11 @@ impl World for Vhe {
     const VHE: bool = true;
 
     #[inline(always)]
+    fn has_e2h() -> bool {
+        true
+    }
+
+    #[inline(always)]
     fn kern_hyp_va<T>(pointer: *mut T) -> *mut T {
         pointer
     }
@@ -143,6 +152,11 @@ pub enum Nvhe {}
 
 impl World for Nvhe {
     const VHE: bool = false;
+
+    #[inline(always)]
+    fn has_e2h() -> bool {
+        cpucap::has_hvhe()
+    }
 
     #[inline(always)]
     fn kern_hyp_va<T>(pointer: *mut T) -> *mut T {
@@ -213,6 +227,11 @@ pub enum Kernel {}
 
 impl World for Kernel {
     const VHE: bool = false;
+
+    #[inline(always)]
+    fn has_e2h() -> bool {
+        false
+    }
 
     #[inline(always)]
     fn kern_hyp_va<T>(pointer: *mut T) -> *mut T {
