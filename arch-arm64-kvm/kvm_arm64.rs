@@ -15,11 +15,16 @@
 
 use core::ptr::NonNull;
 use kernel::{
-    arm64::world::{
-        Kernel,
-        Vhe, //
+    arm64::{
+        barrier::pmr_sync,
+        daif,
+        world::{
+            Kernel,
+            Vhe, //
+        }, //
     },
     bindings,
+    ffi::c_int,
     interrupt::LocalInterruptDisabled,
     preempt::PreemptionDisabled, //
     prelude::*,
@@ -39,9 +44,10 @@ mod vhe;
 mod view;
 
 use vhe::{
-    sysreg_sr,
+    switch,
     GuestContext,
-    HostContext, //
+    HostContext,
+    HostData, //
 };
 use view::Vcpu;
 
@@ -49,7 +55,7 @@ module! {
     type: status::Status,
     name: "kvm_arm64_rust",
     authors: ["KVM/arm64 Rust authors"],
-    description: "KVM/arm64 FP/SIMD handling in Rust",
+    description: "KVM/arm64 FP/SIMD handling and world switch in Rust",
     license: "GPL",
 }
 
@@ -134,116 +140,127 @@ unsafe extern "C" fn kvm_arch_vcpu_put_fp(vcpu: *mut bindings::kvm_vcpu) {
     fpsimd::put(&vcpu, preempt);
 }
 
-/// Returns the context of `vcpu`.
+/// Defines per-CPU variables that C uses by these names, and that start as zeroes.
+macro_rules! per_cpu {
+    ($($(#[$attribute:meta])* $name:ident: $type:ty;)*) => {
+        $(
+            $(#[$attribute])*
+            #[no_mangle]
+            #[link_section = ".data..percpu"]
+            #[allow(non_upper_case_globals)]
+            // SAFETY: A structure of C's, of which zeroes are a value.
+            static mut $name: $type = unsafe { core::mem::zeroed() };
+        )*
+    };
+}
+
+per_cpu! {
+    /// What KVM keeps for each physical CPU.
+    kvm_host_data: bindings::kvm_host_data;
+    /// Where the kernel's own registers are while a guest has the CPU.
+    kvm_hyp_ctxt: bindings::kvm_cpu_context;
+    /// Where exceptions of a guest go.
+    kvm_hyp_vector: usize;
+}
+
+/// Returns the contexts of `vcpu` and of the host, and what KVM keeps for this CPU.
 ///
 /// # Safety
 ///
-/// `vcpu` must be a live vCPU that is loaded on this CPU, and stays so while the context is used.
+/// `vcpu` must be a live vCPU that no other thread runs, whose features have been worked out; the code
+/// must stay on this CPU for as long as the results are used.
 #[inline(always)]
-unsafe fn guest_context<'a>(ctxt: *mut bindings::kvm_cpu_context) -> GuestContext<'a> {
-    // SAFETY: A guest's context is part of its vCPU.
+unsafe fn contexts<'a>(
+    vcpu: NonNull<bindings::kvm_vcpu>,
+) -> (GuestContext<'a>, HostContext<'a>, HostData<'a>) {
+    // SAFETY: By the safety requirements.
     unsafe {
-        let vcpu = kernel::container_of!(ctxt, bindings::kvm_vcpu, arch.ctxt);
-        GuestContext::of(NonNull::new_unchecked(vcpu))
+        let host_data = HostData::this_cpu();
+        let host = HostContext::for_vcpu(host_data.context(), vcpu);
+        (GuestContext::of(vcpu), host, host_data)
     }
 }
 
-/// Returns the host's context at `ctxt`.
-///
-/// # Safety
-///
-/// `ctxt` must be the host's on this CPU, with a live vCPU noted in it that is loaded, and stay so
-/// while the context is used.
-#[inline(always)]
-unsafe fn host_context<'a>(ctxt: *mut bindings::kvm_cpu_context) -> HostContext<'a> {
-    // SAFETY: By the safety requirement.
-    unsafe {
-        let vcpu = NonNull::new_unchecked((*ctxt).__hyp_running_vcpu);
-        HostContext::for_vcpu(NonNull::new_unchecked(ctxt), vcpu)
-    }
-}
-
-/// Saves what the host has in registers that change with every switch.
-///
-/// # Safety
-///
-/// `ctxt` must be the host's context on this CPU, with the loaded vCPU noted in it, and preemption
-/// must be disabled.
-#[export]
-unsafe extern "C" fn sysreg_save_host_state_vhe(ctxt: *mut bindings::kvm_cpu_context) {
-    // SAFETY: By the safety requirements.
-    sysreg_sr::save_host_state(&mut unsafe { host_context(ctxt) });
-}
-
-/// Restores what the host has in registers that change with every switch.
-///
-/// # Safety
-///
-/// As for [`sysreg_save_host_state_vhe`].
-#[export]
-unsafe extern "C" fn sysreg_restore_host_state_vhe(ctxt: *mut bindings::kvm_cpu_context) {
-    // SAFETY: By the safety requirements.
-    sysreg_sr::restore_host_state(&unsafe { host_context(ctxt) });
-}
-
-/// Saves what the guest has in registers that change with every switch.
-///
-/// # Safety
-///
-/// `ctxt` must be the context of the vCPU that is loaded on this CPU, and preemption must be
-/// disabled.
-#[export]
-unsafe extern "C" fn sysreg_save_guest_state_vhe(ctxt: *mut bindings::kvm_cpu_context) {
-    // SAFETY: By the safety requirements.
-    sysreg_sr::save_guest_state(&mut unsafe { guest_context(ctxt) });
-}
-
-/// Restores what the guest has in registers that change with every switch.
-///
-/// # Safety
-///
-/// As for [`sysreg_save_guest_state_vhe`].
-#[export]
-unsafe extern "C" fn sysreg_restore_guest_state_vhe(ctxt: *mut bindings::kvm_cpu_context) {
-    // SAFETY: By the safety requirements.
-    sysreg_sr::restore_guest_state(&unsafe { guest_context(ctxt) });
-}
-
-/// Puts into the CPU the registers of `vcpu` that the host does not use.
+/// Gets this CPU ready for `vcpu`.
 ///
 /// # Safety
 ///
 /// `vcpu` must be a live vCPU that no other thread runs, and preemption must be disabled.
 #[export]
-unsafe extern "C" fn __vcpu_load_switch_sysregs(vcpu: *mut bindings::kvm_vcpu) {
+unsafe extern "C" fn kvm_vcpu_load_vhe(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
     let (mut guest, mut host) = unsafe {
         let vcpu = NonNull::new_unchecked(vcpu);
         // The guest's first: it works out the features.
         let guest = GuestContext::of_loading(vcpu);
-        let host = hyp::view::HostData::<Vhe>::this_cpu().context();
-        let host = HostContext::for_vcpu(host, vcpu);
+        let mut host_data = HostData::this_cpu();
+        host_data.set_loaded_vcpu(Some(vcpu));
+        let host = HostContext::for_vcpu(host_data.context(), vcpu);
         (guest, host)
     };
-    sysreg_sr::load(&mut guest, &mut host);
+    switch::load(&mut guest, &mut host);
 }
 
-/// Takes from the CPU the registers of `vcpu` that the host does not use.
+/// Gives this CPU back to the kernel.
 ///
 /// # Safety
 ///
-/// As for [`__vcpu_load_switch_sysregs`]; the vCPU must be loaded on this CPU.
+/// As for [`kvm_vcpu_load_vhe`]; the vCPU must be loaded on this CPU.
 #[export]
-unsafe extern "C" fn __vcpu_put_switch_sysregs(vcpu: *mut bindings::kvm_vcpu) {
+unsafe extern "C" fn kvm_vcpu_put_vhe(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
-    let (mut guest, host) = unsafe {
-        let vcpu = NonNull::new_unchecked(vcpu);
-        let guest = GuestContext::of(vcpu);
-        let host = hyp::view::HostData::<Vhe>::this_cpu().context();
-        let host = HostContext::for_vcpu(host, vcpu);
-        (guest, host)
-    };
-    sysreg_sr::put(&mut guest, &host);
+    let (mut guest, mut host, mut host_data) = unsafe { contexts(NonNull::new_unchecked(vcpu)) };
+    switch::put(&mut guest, &mut host);
+    host_data.set_loaded_vcpu(None);
+}
+
+/// Runs `vcpu` until something happens that the kernel has to see to. Returns the exit code.
+///
+/// # Safety
+///
+/// `vcpu` must be a live vCPU that is loaded on this CPU, and interrupts must be disabled.
+#[export]
+unsafe extern "C" fn __kvm_vcpu_run(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let (mut guest, mut host, mut host_data) = unsafe { contexts(NonNull::new_unchecked(vcpu)) };
+    let exit_code = daif::with_all_masked(|| {
+        // With interrupts masked by priority, none would be signalled that could end the guest's run;
+        // masking by PSTATE has unmasked that. The redistributor has to know.
+        pmr_sync();
+        switch::run(&mut guest, &mut host, &mut host_data)
+    });
+    exit_code.0 as c_int
+}
+
+/// Handles an exception that the hypervisor has taken from itself.
+///
+/// # Safety
+///
+/// Only for the vectors.
+#[export]
+unsafe extern "C" fn kvm_unexpected_el2_exception() {
+    hyp::unexpected_exception::handle::<Vhe>();
+}
+
+/// Has the kernel panic while a guest has the CPU.
+///
+/// # Safety
+///
+/// Exceptions must be masked, and the registers must be those of the hypervisor.
+#[export]
+unsafe extern "C" fn hyp_panic() -> ! {
+    // SAFETY: By the safety requirement, nothing else is done on this CPU after this. A vCPU that is
+    // noted as loaded is live, and its features were worked out before that.
+    unsafe {
+        let why = vhe::panic::Reason::read();
+        let host_data = HostData::this_cpu();
+        let vcpu = host_data.loaded_vcpu();
+        if let Some(vcpu) = vcpu {
+            let (mut guest, host, mut host_data) = contexts(vcpu);
+            switch::abandon(&mut guest, &host, &mut host_data);
+        }
+        vhe::panic::now(why, vcpu)
+    }
 }
 
 /// Puts into the CPU the registers of `vcpu` that only EL0 uses, where the kernel runs at EL1.
@@ -285,19 +302,17 @@ unsafe extern "C" fn kvm_vcpu_put_user_sysregs(vcpu: *mut bindings::kvm_vcpu) {
 
 /// Keeps kprobes away from functions that run between a guest and the host's own state.
 macro_rules! nokprobe {
-    ($($function:ident,)*) => {
+    ($($function:ident: $type:ty;)*) => {
         $(#[cfg(CONFIG_KPROBES)]
         const _: () = {
             #[link_section = "_kprobe_blacklist"]
             #[used]
-            static ADDRESS: unsafe extern "C" fn(*mut bindings::kvm_cpu_context) = $function;
+            static ADDRESS: $type = $function;
         };)*
     };
 }
 
 nokprobe! {
-    sysreg_save_host_state_vhe,
-    sysreg_restore_host_state_vhe,
-    sysreg_save_guest_state_vhe,
-    sysreg_restore_guest_state_vhe,
+    __kvm_vcpu_run: unsafe extern "C" fn(*mut bindings::kvm_vcpu) -> c_int;
+    hyp_panic: unsafe extern "C" fn() -> !;
 }

@@ -10,110 +10,92 @@
 
 use core::ptr::NonNull;
 use kernel::{
+    arm64::world::Nvhe,
     bindings,
+    ffi::c_int,
     prelude::*, //
 };
 
 mod hyp;
 mod nvhe;
 
-use hyp::view::HostData;
 use nvhe::{
     pkvm,
-    sysreg_sr,
+    switch,
+    view::panic,
     GuestContext,
-    HostContext,
+    HostData,
     HypVcpu, //
 };
 
-/// A context, as C hands it over: without saying whose.
-enum AnyContext<'a> {
-    Guest(GuestContext<'a>),
-    Host(HostContext<'a>),
+/// Defines variables that C uses by these names, and that start as zeroes.
+macro_rules! variables {
+    ($($(#[$attribute:meta])* $name:ident: $type:ty;)*) => {
+        $(
+            $(#[$attribute])*
+            #[no_mangle]
+            #[allow(non_upper_case_globals)]
+            // SAFETY: A structure of C's, of which zeroes are a value.
+            static mut $name: $type = unsafe { core::mem::zeroed() };
+        )*
+    };
 }
 
-impl AnyContext<'_> {
-    /// # Safety
-    ///
-    /// `ctxt` must be the context of a live vCPU that this CPU runs, or that of the host on this
-    /// CPU, with the running vCPU noted in it.
-    #[inline(always)]
-    unsafe fn from_raw(ctxt: *mut bindings::kvm_cpu_context) -> Self {
-        // SAFETY: By the safety requirement. Only the host's context notes a vCPU; a guest's is
-        // part of its vCPU.
-        unsafe {
-            let ctxt = NonNull::new_unchecked(ctxt);
-            match NonNull::new((*ctxt.as_ptr()).__hyp_running_vcpu) {
-                Some(vcpu) => Self::Host(HostContext::for_vcpu(ctxt, vcpu)),
-                None => {
-                    let vcpu = kernel::container_of!(ctxt.as_ptr(), bindings::kvm_vcpu, arch.ctxt);
-                    Self::Guest(GuestContext::of(NonNull::new_unchecked(vcpu)))
-                }
-            }
-        }
-    }
+variables! {
+    /// What EL2 keeps for each physical CPU.
+    #[link_section = ".data..percpu"]
+    kvm_host_data: bindings::kvm_host_data;
+    /// Where EL2's own registers are while a guest has the CPU.
+    #[link_section = ".data..percpu"]
+    kvm_hyp_ctxt: bindings::kvm_cpu_context;
+    /// Where exceptions of a guest go.
+    #[link_section = ".data..percpu"]
+    kvm_hyp_vector: usize;
+    hfgrtr_masks: bindings::fgt_masks;
+    hfgwtr_masks: bindings::fgt_masks;
+    hfgitr_masks: bindings::fgt_masks;
+    hdfgrtr_masks: bindings::fgt_masks;
+    hdfgwtr_masks: bindings::fgt_masks;
+    hafgrtr_masks: bindings::fgt_masks;
+    hfgrtr2_masks: bindings::fgt_masks;
+    hfgwtr2_masks: bindings::fgt_masks;
+    hfgitr2_masks: bindings::fgt_masks;
+    hdfgrtr2_masks: bindings::fgt_masks;
+    hdfgwtr2_masks: bindings::fgt_masks;
+    ich_hfgrtr_masks: bindings::fgt_masks;
+    ich_hfgwtr_masks: bindings::fgt_masks;
+    ich_hfgitr_masks: bindings::fgt_masks;
 }
 
-/// Saves all registers that guest and host take turns in.
+/// Runs `vcpu`, one of a host that EL2 trusts, until something happens that the host has to see to.
+/// Returns the exit code.
 ///
 /// # Safety
 ///
-/// `ctxt` must be the context of a live vCPU that this CPU runs, or that of the host on this CPU,
-/// with the running vCPU noted in it, and its registers must be in the CPU.
+/// `vcpu` must be a live vCPU that is loaded on this CPU, at an address that is good for EL2.
 #[export]
-unsafe extern "C" fn __sysreg_save_state_nvhe(ctxt: *mut bindings::kvm_cpu_context) {
-    // SAFETY: By the safety requirements.
-    match unsafe { AnyContext::from_raw(ctxt) } {
-        AnyContext::Guest(mut guest) => sysreg_sr::save_state(&mut guest),
-        AnyContext::Host(mut host) => sysreg_sr::save_state(&mut host),
-    }
+unsafe extern "C" fn kvm_run_host_vcpu(vcpu: *mut bindings::kvm_vcpu) -> c_int {
+    // SAFETY: By the safety requirements, for the time of this call; EL2 does not leave its CPU.
+    let (mut guest, mut host, mut host_data) = unsafe {
+        let vcpu = NonNull::new_unchecked(vcpu);
+        let host_data = HostData::this_cpu();
+        (
+            GuestContext::of(vcpu),
+            host_data.host_context(vcpu),
+            host_data,
+        )
+    };
+    switch::run_host_vcpu(&mut guest, &mut host, &mut host_data).0 as c_int
 }
 
-/// Restores all registers that guest and host take turns in.
-///
-/// # Safety
-///
-/// As for [`__sysreg_save_state_nvhe`]; the registers must have been saved.
-#[export]
-unsafe extern "C" fn __sysreg_restore_state_nvhe(ctxt: *mut bindings::kvm_cpu_context) {
-    // SAFETY: By the safety requirements.
-    match unsafe { AnyContext::from_raw(ctxt) } {
-        AnyContext::Guest(guest) => sysreg_sr::restore_guest_state(&guest),
-        AnyContext::Host(host) => sysreg_sr::restore_host_state(&host),
-    }
-}
-
-/// Saves what an AArch32 guest has at EL1.
-///
-/// # Safety
-///
-/// `vcpu` must be a live vCPU that this CPU runs.
-#[export]
-unsafe extern "C" fn __sysreg32_save_state(vcpu: *mut bindings::kvm_vcpu) {
-    // SAFETY: By the safety requirement.
-    let mut guest = unsafe { GuestContext::of(NonNull::new_unchecked(vcpu)) };
-    hyp::sysreg_sr::save_32bit_state(&mut guest);
-}
-
-/// Restores what an AArch32 guest has at EL1.
-///
-/// # Safety
-///
-/// As for [`__sysreg32_save_state`].
-#[export]
-unsafe extern "C" fn __sysreg32_restore_state(vcpu: *mut bindings::kvm_vcpu) {
-    // SAFETY: By the safety requirement.
-    let guest = unsafe { GuestContext::of(NonNull::new_unchecked(vcpu)) };
-    hyp::sysreg_sr::restore_32bit_state(&guest);
-}
-
-/// Takes from the host what is needed for running `hyp_vcpu`, under pKVM.
+/// Runs `hyp_vcpu`, which EL2 keeps itself under pKVM, until something happens that the host has to see
+/// to. Returns the exit code.
 ///
 /// # Safety
 ///
 /// `hyp_vcpu` must be a vCPU of EL2's that is loaded on this CPU.
 #[export]
-unsafe extern "C" fn flush_hyp_vcpu(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
+unsafe extern "C" fn kvm_run_hyp_vcpu(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) -> c_int {
     // SAFETY: By the safety requirement, for the time of this call; EL2 does not leave its CPU.
     // Nobody writes the number of list registers once pKVM is set up.
     let (mut vcpu, mut host_data, nr_lr) = unsafe {
@@ -123,27 +105,57 @@ unsafe extern "C" fn flush_hyp_vcpu(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
             bindings::hyp_gicv3_nr_lr,
         )
     };
-    pkvm::flush(&mut vcpu, &mut host_data, nr_lr);
-}
-
-/// Gives to the host what it has to know after `hyp_vcpu` was run, under pKVM.
-///
-/// # Safety
-///
-/// As for [`flush_hyp_vcpu`].
-#[export]
-unsafe extern "C" fn sync_hyp_vcpu(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
-    // SAFETY: By the safety requirement, for the time of this call.
-    pkvm::sync(&mut unsafe { HypVcpu::from_raw(hyp_vcpu) });
+    switch::run_hyp_vcpu(&mut vcpu, &mut host_data, nr_lr).0 as c_int
 }
 
 /// Gives to the host the registers of `hyp_vcpu`, whose guest pKVM does not protect.
 ///
 /// # Safety
 ///
-/// As for [`flush_hyp_vcpu`].
+/// As for [`kvm_run_hyp_vcpu`].
 #[export]
 unsafe extern "C" fn sync_hyp_vcpu_state(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
     // SAFETY: By the safety requirement, for the time of this call.
     pkvm::sync_registers(&mut unsafe { HypVcpu::from_raw(hyp_vcpu) });
+}
+
+/// Handles an exception that EL2 has taken from itself.
+///
+/// # Safety
+///
+/// Only for the vectors.
+#[export]
+unsafe extern "C" fn kvm_unexpected_el2_exception() {
+    hyp::unexpected_exception::handle::<Nvhe>();
+}
+
+/// Gives EL1 back to the host, and has it panic.
+///
+/// # Safety
+///
+/// Exceptions must be masked, and the registers must be those of the hypervisor.
+#[export]
+unsafe extern "C" fn hyp_panic() -> ! {
+    // SAFETY: EL2 does not leave its CPU, and does nothing else after this. A vCPU that is noted as
+    // running is live, and its features were worked out before that.
+    unsafe {
+        let why = panic::Reason::read();
+        let mut host_data = HostData::this_cpu();
+        if let Some(vcpu) = host_data.running_vcpu() {
+            let (mut guest, host) = (GuestContext::of(vcpu), host_data.host_context(vcpu));
+            switch::abandon(&mut guest, &host, &mut host_data);
+        }
+        panic::in_host(&host_data, why)
+    }
+}
+
+/// As [`hyp_panic`], for when the stack is full.
+///
+/// # Safety
+///
+/// As for [`hyp_panic`].
+#[export]
+unsafe extern "C" fn hyp_panic_bad_stack() -> ! {
+    // SAFETY: By the safety requirement.
+    unsafe { hyp_panic() }
 }

@@ -2,12 +2,18 @@
 
 //! The hypervisor where the kernel runs at EL1: nVHE, hVHE and pKVM.
 
+mod exits;
+pub(crate) mod fp;
 pub(crate) mod pkvm;
+mod pmu;
+pub(crate) mod switch;
 pub(crate) mod sysreg_sr;
-mod view;
+mod traps;
+pub(crate) mod view;
 
 pub(crate) use view::{
     GuestContext,
     HostContext,
+    HostData,
     HypVcpu, //
 };

@@ -44,5 +44,5 @@ impl kernel::InPlaceModule for Status {
 }
 
 fn say() {
-    pr_info!("FP/SIMD life cycle and system register switch in Rust\n");
+    pr_info!("FP/SIMD handling and world switch in Rust\n");
 }

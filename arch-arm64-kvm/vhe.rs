@@ -2,11 +2,18 @@
 
 //! The hypervisor where the kernel itself runs at EL2.
 
+mod exits;
+mod fp;
+pub(crate) mod switch;
 pub(crate) mod sysreg_sr;
+mod timer;
+mod traps;
 mod view;
 mod virtual_el2;
 
 pub(crate) use view::{
+    panic,
     GuestContext,
-    HostContext, //
+    HostContext,
+    HostData, //
 };

@@ -3,8 +3,21 @@
 //! Typed views of the C structures that a world switch moves registers to and from.
 
 pub(crate) mod context;
+pub(crate) mod cptr;
+pub(crate) mod exception_table;
+pub(crate) mod exit;
 pub(crate) mod features;
+pub(crate) mod fine_grained_traps;
+pub(crate) mod fp;
 mod host_data;
+mod nested;
+pub(crate) mod stage2;
+mod syndrome;
+pub(crate) mod timer;
+pub(crate) mod translate;
+pub(crate) mod traps;
+mod vcpu;
+pub(crate) mod vgic;
 mod vm;
 
 pub(crate) use context::{
@@ -15,3 +28,7 @@ pub(crate) use context::{
 };
 pub(crate) use features::Features;
 pub(crate) use host_data::HostData;
+pub(crate) use syndrome::{
+    Class,
+    Syndrome, //
+};

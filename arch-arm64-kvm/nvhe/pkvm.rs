@@ -17,19 +17,16 @@ mod registers;
 
 use super::view::{
     DebugOwner,
+    HostData,
     HypVcpu,
     KeptByHost,
     KeptByHyp,
     VcpuState, //
 };
-use crate::hyp::view::HostData;
-use kernel::{
-    arm64::world::Nvhe,
-    bindings, //
-};
+use kernel::bindings;
 
 /// Takes from the host what EL2 needs for running `vcpu`, on a CPU with `nr_lr` list registers.
-pub(crate) fn flush(vcpu: &mut HypVcpu<'_>, host_data: &mut HostData<'_, Nvhe>, nr_lr: u32) {
+pub(crate) fn flush(vcpu: &mut HypVcpu<'_>, host_data: &mut HostData<'_>, nr_lr: u32) {
     // Until the guest's first FP access: EL2 saves the host's registers itself, and then it has to.
     host_data.give_fp_to_host();
 
@@ -56,10 +53,8 @@ pub(crate) fn flush(vcpu: &mut HypVcpu<'_>, host_data: &mut HostData<'_, Nvhe>, 
     hyp.set_pid(host.pid());
 }
 
-/// Gives to the host what it has to know after `vcpu` was run.
+/// Gives to the host what it has to know after `vcpu` was run, and its FP state taken from the CPU.
 pub(crate) fn sync(vcpu: &mut HypVcpu<'_>) {
-    vcpu.sync_fp();
-
     let (hyp, mut host) = vcpu.states();
     sync_debug_state(&hyp, &mut host);
 

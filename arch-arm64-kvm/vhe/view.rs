@@ -2,6 +2,16 @@
 
 //! What contexts can do under VHE only.
 
+mod host_data;
+mod nested;
+pub(crate) mod panic;
+pub(crate) mod timer;
+
+pub(crate) use host_data::{
+    HostData,
+    Vectors, //
+};
+
 use crate::hyp::view::{
     context::{
         context_registers,
@@ -30,8 +40,8 @@ pub(crate) type GuestContext<'a> = Context<'a, Vhe, Guest>;
 pub(crate) type HostContext<'a> = Context<'a, Vhe, Host>;
 
 context_registers! {
-    AFSR0_EL2 AFSR1_EL2 AMAIR_EL2 CNTHCTL_EL2 CONTEXTIDR_EL2 CPTR_EL2 ELR_EL2 ESR_EL2 FAR_EL2
-    MAIR_EL2 PIRE0_EL2 PIR_EL2 POR_EL2 SCTLR2_EL2 SCTLR_EL2 SPSR_EL2 SP_EL2 TCR2_EL2 TCR_EL2
+    AFSR0_EL2 AFSR1_EL2 AMAIR_EL2 CONTEXTIDR_EL2 CPTR_EL2 ESR_EL2 FAR_EL2 MAIR_EL2
+    PIRE0_EL2 PIR_EL2 POR_EL2 SCTLR2_EL2 SCTLR_EL2 SPSR_EL2 SP_EL2 TCR2_EL2 TCR_EL2
     TTBR0_EL2 TTBR1_EL2 VBAR_EL2
 }
 
@@ -49,20 +59,6 @@ impl GuestContext<'_> {
         }
     }
 
-    /// Returns whether the guest is at its virtual EL2, or at EL0 below it.
-    #[inline(always)]
-    pub(crate) fn is_at_virtual_el2(&self) -> bool {
-        // SAFETY: By the invariant of `Context`.
-        self.has_nv() && unsafe { bindings::kvm_is_hyp_ctxt(self.vcpu.as_ptr()) }
-    }
-
-    /// Returns whether the guest has set `HCR_EL2.E2H` for its virtual EL2.
-    #[inline(always)]
-    pub(crate) fn virtual_e2h(&self) -> bool {
-        // SAFETY: By the invariant of `Context`.
-        unsafe { bindings::kvm_vcpu_el2_e2h_is_set(self.vcpu.as_ptr()) }
-    }
-
     /// Returns the partition of the VMM.
     ///
     /// Only where the CPUs have MPAM.
@@ -70,27 +66,6 @@ impl GuestContext<'_> {
     pub(crate) fn mpam0_el1(&self) -> MPAM0_EL1 {
         // SAFETY: A register that EL2 may read.
         unsafe { sysreg::read() }
-    }
-
-    /// Returns the value of `R` in memory, without the bits that the guest does not have.
-    #[inline(always)]
-    pub(crate) fn get_sanitised<R: ContextRegister>(&self) -> R {
-        R::from(self.sanitise::<R>(self.get::<R>().into()))
-    }
-
-    /// Sets the value of `R` in memory, without the bits that the guest does not have.
-    #[inline(always)]
-    pub(crate) fn set_sanitised<R: ContextRegister>(&mut self, value: R) {
-        self.set(R::from(self.sanitise::<R>(value.into())));
-    }
-
-    #[inline(always)]
-    fn sanitise<R: ContextRegister>(&self, value: u64) -> u64 {
-        if R::PLACE < bindings::vcpu_sysreg___SANITISED_REG_START__ {
-            return value;
-        }
-        // SAFETY: By the invariant of `Context`; a register that there are masks for.
-        unsafe { bindings::kvm_vcpu_apply_reg_masks(self.vcpu.as_ptr(), R::PLACE, value) }
     }
 
     /// Returns the CPU's `R`.
@@ -128,30 +103,5 @@ impl GuestContext<'_> {
         let value: u64 = self.get::<SP_EL2>().into();
         // SAFETY: EL2 may write it, and uses another stack pointer.
         unsafe { sysreg::write(SP_EL1::from(value)) }
-    }
-}
-
-/// Translations of registers of EL2, as they are without `HCR_EL2.E2H`, to those of EL1.
-///
-/// C header: [`arch/arm64/include/asm/kvm_nested.h`](srctree/arch/arm64/include/asm/kvm_nested.h)
-pub(super) mod translate {
-    use super::*;
-
-    macro_rules! translations {
-        ($($name:ident: $from:ident => $to:ident by $function:ident,)*) => {
-            $(#[doc = concat!("Translates `", stringify!($from), "` to `", stringify!($to), "`.")]
-            #[inline(always)]
-            pub(crate) fn $name(value: $from) -> $to {
-                // SAFETY: Computes a value from a value.
-                $to::from(unsafe { bindings::$function(value.into()) })
-            })*
-        };
-    }
-
-    translations! {
-        sctlr: SCTLR_EL2 => SCTLR_EL1 by translate_sctlr_el2_to_sctlr_el1,
-        cptr: CPTR_EL2 => CPACR_EL1 by translate_cptr_el2_to_cpacr_el1,
-        ttbr0: TTBR0_EL2 => TTBR0_EL1 by translate_ttbr0_el2_to_ttbr0_el1,
-        tcr: TCR_EL2 => TCR_EL1 by translate_tcr_el2_to_tcr_el1,
     }
 }

@@ -10,10 +10,8 @@
 
 #![forbid(unsafe_code)]
 
-use super::{
-    view::translate,
-    GuestContext, //
-};
+use super::GuestContext;
+use crate::hyp::view::translate;
 use kernel::{
     arm64::{
         cpucap,

@@ -5,8 +5,7 @@
 use crate::hyp::view::{
     Context,
     Features,
-    Guest,
-    HostData, //
+    Guest, //
 };
 use core::ptr::NonNull;
 use kernel::{
@@ -24,14 +23,5 @@ impl<W: World> Context<'_, W, Guest> {
     pub(crate) unsafe fn of_loading(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
         // SAFETY: By the safety requirement.
         unsafe { Self::with_features(vcpu, Features::of_loading::<W>(vcpu)) }
-    }
-}
-
-impl<W: World> HostData<'_, W> {
-    /// Returns where the host's registers are kept while a guest has the CPU.
-    #[inline(always)]
-    pub(crate) fn context(&self) -> NonNull<bindings::kvm_cpu_context> {
-        // SAFETY: A field of the structure, by the type invariant.
-        unsafe { NonNull::new_unchecked(&raw mut (*self.ptr.as_ptr()).host_ctxt) }
     }
 }

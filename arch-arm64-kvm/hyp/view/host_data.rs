@@ -45,4 +45,11 @@ impl<W: World> HostData<'_, W> {
             _data: PhantomData,
         }
     }
+
+    /// Returns where the host's registers are kept while a guest has the CPU.
+    #[inline(always)]
+    pub(crate) fn context(&self) -> NonNull<bindings::kvm_cpu_context> {
+        // SAFETY: A field of the structure, by the type invariant.
+        unsafe { NonNull::new_unchecked(&raw mut (*self.ptr.as_ptr()).host_ctxt) }
+    }
 }

@@ -8,6 +8,11 @@
 //!
 //! C header: [`arch/arm64/kvm/hyp/include/nvhe/pkvm.h`](srctree/arch/arm64/kvm/hyp/include/nvhe/pkvm.h)
 
+use super::{
+    GuestContext,
+    HostContext,
+    HostData, //
+};
 use crate::hyp::view::{
     context::{
         context_registers,
@@ -29,12 +34,8 @@ use kernel::{
     bindings, //
 };
 
-// Registers that C code at EL2 works with.
-context_registers! {
-    APDAKEYHI_EL1 APDAKEYLO_EL1 APDBKEYHI_EL1 APDBKEYLO_EL1 APGAKEYHI_EL1 APGAKEYLO_EL1
-    APIAKEYHI_EL1 APIAKEYLO_EL1 APIBKEYHI_EL1 APIBKEYLO_EL1 FPEXC32_EL2 FPMR GCR_EL1 MDCCINT_EL1
-    RGSR_EL1 ZCR_EL1
-}
+// A register that C code at EL2 works with.
+context_registers! { MDCCINT_EL1 }
 
 /// `struct pkvm_hyp_vcpu`.
 ///
@@ -78,12 +79,20 @@ impl HypVcpu<'_> {
         }
     }
 
-    /// Takes the guest's FP state out of the registers, if it is there, and puts the host's back.
+    /// Returns the contexts of the guest and of the host, whose place it takes on this CPU.
+    ///
+    /// The features must have been worked out, which [`VcpuState::features`] does.
     #[inline(always)]
-    pub(crate) fn sync_fp(&mut self) {
-        // SAFETY: By the type invariant; a guest was entered and left, so the FP traps are open if
-        // the guest owns the registers.
-        unsafe { bindings::pkvm_fpsimd_sve_sync(&raw mut (*self.ptr.as_ptr()).vcpu) }
+    pub(crate) fn contexts(
+        &mut self,
+        host_data: &HostData<'_>,
+    ) -> (GuestContext<'_>, HostContext<'_>) {
+        // SAFETY: By the type invariant, EL2's own vCPU is live, and nobody else uses it or runs on
+        // this CPU.
+        unsafe {
+            let vcpu = NonNull::new_unchecked(&raw mut (*self.ptr.as_ptr()).vcpu);
+            (GuestContext::of(vcpu), host_data.host_context(vcpu))
+        }
     }
 }
 

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The FP registers of a CPU, by who owns them, and where their contents are kept.
+//!
+//! While a guest is loaded, the registers are somebody's: nobody's, the host's or the guest's. Each
+//! is a type here, and what can be done with the registers, and what they can become, are functions
+//! of that type. There is no other way to change the owner.
+//!
+//! ```text
+//!            host_saved()              given_to_guest()
+//!   HostOwned ----------->  Free  -------------------->  GuestOwned
+//!       ^                                                    |
+//!       +----------------------------------------------------+
+//!                  given_back_to_host(), pKVM only
+//! ```
+//!
+//! The kernel makes them nobody's before it loads a vCPU, and when it has taken them for itself (see
+//! `fpsimd`). Only pKVM's EL2 has them as the host's, so as to save them itself.
+
+use super::{
+    context::{
+        context_registers,
+        ContextRegister, //
+    },
+    Context,
+    Guest,
+    HostData, //
+};
+use core::{
+    marker::PhantomData,
+    ptr::NonNull, //
+};
+use kernel::{
+    arm64::{
+        fp_access::FpAccess,
+        registers::{
+            FPEXC32_EL2,
+            FPMR,
+            ZCR_EL1,
+            ZCR_EL2, //
+        },
+        sysreg,
+        world::World, //
+    },
+    bindings, //
+};
+
+context_registers! { FPEXC32_EL2 FPMR ZCR_EL1 ZCR_EL2 }
+
+/// The registers are nobody's: what is in them is saved elsewhere, or worth nothing.
+pub(crate) enum Free {}
+
+/// The registers are the host's, and nowhere else is what is in them.
+pub(crate) enum HostOwned {}
+
+/// The registers are the guest's, and nowhere else is what is in them.
+pub(crate) enum GuestOwned {}
+
+/// The FP registers of this CPU, whose owner is `O`.
+///
+/// # Invariants
+///
+/// The owner is `O`, and `host` is as in [`HostData`].
+pub(crate) struct FpRegisters<'a, W: World, O> {
+    /// For the views of one world to reach the host's places by.
+    pub(crate) host: NonNull<bindings::kvm_host_data>,
+    _owner: PhantomData<(&'a mut bindings::kvm_host_data, W, O)>,
+}
+
+/// The FP registers of this CPU, and whose they are.
+pub(crate) enum FpOwnership<'a, W: World> {
+    /// Nobody's.
+    Free(FpRegisters<'a, W, Free>),
+    /// The host's.
+    Host(FpRegisters<'a, W, HostOwned>),
+    /// The guest's.
+    Guest(FpRegisters<'a, W, GuestOwned>),
+}
+
+impl<W: World> HostData<'_, W> {
+    /// Returns the FP registers by their owner.
+    #[inline(always)]
+    pub(crate) fn fp_registers(&mut self) -> FpOwnership<'_, W> {
+        // SAFETY: A field of the structure, by the type invariant.
+        let owner = unsafe { (&raw const (*self.ptr.as_ptr()).fp_owner).read() };
+        // INVARIANT: The owner is the one that is noted.
+        match owner {
+            bindings::kvm_host_data_FP_STATE_GUEST_OWNED => {
+                FpOwnership::Guest(FpRegisters::new(self.ptr))
+            }
+            bindings::kvm_host_data_FP_STATE_HOST_OWNED => {
+                FpOwnership::Host(FpRegisters::new(self.ptr))
+            }
+            // FP_STATE_FREE. No code stores a fourth value.
+            _ => FpOwnership::Free(FpRegisters::new(self.ptr)),
+        }
+    }
+
+    /// Returns whether the guest owns the FP registers.
+    #[inline(always)]
+    pub(crate) fn guest_owns_fp(&self) -> bool {
+        // SAFETY: A field of the structure, by the type invariant.
+        let owner = unsafe { (&raw const (*self.ptr.as_ptr()).fp_owner).read() };
+        owner == bindings::kvm_host_data_FP_STATE_GUEST_OWNED
+    }
+}
+
+impl<'a, W: World, O> FpRegisters<'a, W, O> {
+    #[inline(always)]
+    fn new(host: NonNull<bindings::kvm_host_data>) -> Self {
+        Self {
+            host,
+            _owner: PhantomData,
+        }
+    }
+
+    #[inline(always)]
+    fn owned_by<P>(self, owner: u32) -> FpRegisters<'a, W, P> {
+        // SAFETY: A field of the structure, by the type invariant.
+        unsafe { (&raw mut (*self.host.as_ptr()).fp_owner).write(owner) };
+        FpRegisters::new(self.host)
+    }
+}
+
+impl<'a, W: World> FpRegisters<'a, W, Free> {
+    /// Makes the registers the guest's, whose state has been loaded into them.
+    #[inline(always)]
+    pub(crate) fn given_to_guest(self) -> FpRegisters<'a, W, GuestOwned> {
+        self.owned_by(bindings::kvm_host_data_FP_STATE_GUEST_OWNED)
+    }
+}
+
+// Where EL2 saves the host's registers itself.
+#[allow(dead_code)]
+impl<'a, W: World> FpRegisters<'a, W, GuestOwned> {
+    /// Makes the registers the host's, whose state has been loaded into them.
+    #[inline(always)]
+    pub(crate) fn given_back_to_host(self) -> FpRegisters<'a, W, HostOwned> {
+        self.owned_by(bindings::kvm_host_data_FP_STATE_HOST_OWNED)
+    }
+}
+
+impl<'a, W: World> FpRegisters<'a, W, HostOwned> {
+    /// Takes the registers, whose contents have been saved, from the host.
+    ///
+    /// Nothing is noted: nobody looks before the guest has them.
+    #[inline(always)]
+    pub(crate) fn host_saved(self) -> FpRegisters<'a, W, Free> {
+        FpRegisters::new(self.host)
+    }
+}
+
+/// A vector length of SVE.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct VectorLength {
+    bytes: u32,
+}
+
+impl VectorLength {
+    /// One of `bytes`: a multiple of 16, and not 0.
+    #[inline(always)]
+    pub(crate) fn of_bytes(bytes: u32) -> Self {
+        Self { bytes }
+    }
+
+    /// The value of `ZCR_EL1` or `ZCR_EL2` that asks for it.
+    #[inline(always)]
+    pub(crate) fn zcr(self) -> u64 {
+        u64::from((self.bytes / 16).wrapping_sub(1))
+    }
+}
+
+/// Sets the vector length for EL2, EL1 and EL0 by the name `ZCR_EL2`.
+///
+/// The new length is in force for the SVE instructions that follow.
+#[inline(always)]
+pub(crate) fn set_zcr_el2(value: u64, _: &FpAccess) {
+    // SAFETY: By the token, there is no trap. Where SVE is in use, EL2 reckons with any length.
+    unsafe { sysreg::write(ZCR_EL2::from(value)) }
+}
+
+/// Sets the vector length for EL2, EL1 and EL0 by the name `ZCR_EL2`, if it is another one: a read
+/// costs less than a write.
+#[inline(always)]
+pub(crate) fn change_zcr_el2(value: u64, access: &FpAccess) {
+    // SAFETY: As for `set_zcr_el2`.
+    let old: u64 = unsafe { sysreg::read::<ZCR_EL2>() }.into();
+    let new = (old & !ZCR_EL2::LEN_MASK) | (value & ZCR_EL2::LEN_MASK);
+    if new != old {
+        set_zcr_el2(new, access);
+    }
+}
+
+/// Sets the vector length for EL2, EL1 and EL0 by the name of this world.
+#[inline(always)]
+pub(crate) fn set_world_zcr_el2<W: World>(value: u64, _: &FpAccess) {
+    // SAFETY: As for `set_zcr_el2`.
+    unsafe { W::write_el2(ZCR_EL2::from(value)) }
+}
+
+/// Returns what EL1 has set for EL1 and EL0.
+#[inline(always)]
+pub(crate) fn zcr_el1<W: World>(_: &FpAccess) -> ZCR_EL1 {
+    // SAFETY: By the token, there is no trap.
+    unsafe { W::read_el1() }
+}
+
+/// Sets the vector length for EL1 and EL0, as EL1 does.
+#[inline(always)]
+pub(crate) fn set_zcr_el1<W: World>(value: ZCR_EL1, _: &FpAccess) {
+    // SAFETY: By the token, there is no trap. No effect on EL2.
+    unsafe { W::write_el1(value) }
+}
+
+impl<W: World> Context<'_, W, Guest> {
+    /// Returns the guest's longest vector, for which its SVE state is laid out.
+    #[inline(always)]
+    pub(crate) fn sve_max_vl(&self) -> VectorLength {
+        // SAFETY: A field of the vCPU, by the type invariant.
+        VectorLength::of_bytes(unsafe { (&raw const (*self.vcpu.as_ptr()).arch.sve_max_vl).read() })
+    }
+
+    #[inline(always)]
+    fn sve_state(&self) -> *mut bindings::arm64_sve_state {
+        // SAFETY: A field of the vCPU, by the type invariant.
+        W::kern_hyp_va(unsafe { (&raw const (*self.vcpu.as_ptr()).arch.sve_state).read() })
+    }
+
+    #[inline(always)]
+    fn fp_regs(&self) -> *mut bindings::user_fpsimd_state {
+        // SAFETY: A field of the vCPU, by the type invariant.
+        unsafe { &raw mut (*self.vcpu.as_ptr()).arch.ctxt.fp_regs }
+    }
+
+    /// Moves the guest's SVE registers, which are for its longest vector, to the CPU.
+    ///
+    /// The guest must have SVE, and that length must be in force.
+    #[inline(always)]
+    pub(crate) fn load_sve<O>(&self, _: &FpRegisters<'_, W, O>, access: &FpAccess) {
+        // SAFETY: A vCPU with SVE has storage for its longest vector before it can be run, and the
+        // state beside it; both are valid by the type invariant. Nobody needs the registers: see the
+        // callers, which have them from the type of their owner.
+        unsafe { access.load_sve(self.sve_state(), self.fp_regs()) }
+    }
+
+    /// Moves the guest's SVE registers from the CPU to memory. As for [`Self::load_sve`].
+    // Where EL2 saves them itself.
+    #[allow(dead_code)]
+    #[inline(always)]
+    pub(crate) fn save_sve(&mut self, _: &FpRegisters<'_, W, GuestOwned>, access: &FpAccess) {
+        // SAFETY: As for `load_sve`.
+        unsafe { access.save_sve(self.sve_state(), self.fp_regs()) }
+    }
+
+    /// Moves the guest's FP registers to the CPU.
+    #[inline(always)]
+    pub(crate) fn load_fpsimd<O>(&self, _: &FpRegisters<'_, W, O>, access: &FpAccess) {
+        // SAFETY: A field of the vCPU, by the type invariant. For the registers, as in `load_sve`.
+        unsafe { access.load_fpsimd(self.fp_regs()) }
+    }
+
+    /// Moves the guest's FP registers from the CPU to memory.
+    // Where EL2 saves them itself.
+    #[allow(dead_code)]
+    #[inline(always)]
+    pub(crate) fn save_fpsimd(&mut self, _: &FpRegisters<'_, W, GuestOwned>, access: &FpAccess) {
+        // SAFETY: A field of the vCPU, by the type invariant.
+        unsafe { access.save_fpsimd(self.fp_regs()) }
+    }
+
+    /// Moves the guest's FPMR to the CPU. The guest must have it.
+    #[inline(always)]
+    pub(crate) fn load_fpmr(&self, access: &FpAccess) {
+        // SAFETY: The system offers it, or the guest would not have it.
+        unsafe { access.write_fpmr(self.get::<FPMR>()) }
+    }
+
+    /// Moves the guest's FPMR to memory. The guest must have it.
+    // Where EL2 saves it itself.
+    #[allow(dead_code)]
+    #[inline(always)]
+    pub(crate) fn save_fpmr(&mut self, access: &FpAccess) {
+        // SAFETY: The system offers it, or the guest would not have it.
+        self.set(unsafe { access.read_fpmr() });
+    }
+
+    /// Lets FP instructions of an AArch32 guest trap to EL2, whatever the guest has in `FPEXC`.
+    ///
+    /// FPEXC.EN comes first: with it clear, they would be undefined to EL1, and never reach EL2.
+    ///
+    /// Arm ARM (DDI 0487), "Enabling or disabling of Advanced SIMD and floating-point execution" of
+    /// AArch32 state.
+    #[inline(always)]
+    pub(crate) fn enable_fpexc(&self) {
+        const FPEXC_EN: u64 = 1 << 30;
+        // SAFETY: EL2 may write it where there is FP, with an effect on AArch32 state only. The
+        // guest's value is in memory while it does not own the FP registers.
+        unsafe { sysreg::write(FPEXC32_EL2::from(FPEXC_EN)) }
+    }
+
+    /// Moves `FPEXC32_EL2` from memory to the CPU.
+    #[inline(always)]
+    pub(crate) fn load_fpexc32(&self, _: &FpAccess) {
+        // SAFETY: EL2 may write it where there is FP, with an effect on AArch32 state only.
+        unsafe { sysreg::write(self.get::<FPEXC32_EL2>()) }
+    }
+
+    /// Moves `FPEXC32_EL2` from the CPU to memory.
+    #[inline(always)]
+    pub(crate) fn save_fpexc32(&mut self) {
+        // SAFETY: EL2 may read it where there is FP.
+        self.set(unsafe { sysreg::read::<FPEXC32_EL2>() });
+    }
+}

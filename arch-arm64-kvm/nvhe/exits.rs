@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! What EL2 does about an exit before the kernel sees it, where that runs at EL1.
+//!
+//! C source: [`arch/arm64/kvm/hyp/nvhe/switch.c`](srctree/arch/arm64/kvm/hyp/nvhe/switch.c)
+
+#![forbid(unsafe_code)]
+
+use super::{
+    view::HostData,
+    GuestContext, //
+};
+use crate::hyp::{
+    exits::{
+        self,
+        memory,
+        mops,
+        sysreg,
+        ExitCode, //
+    },
+    fp,
+    view::Class, //
+};
+
+/// Handles an exit, if that can be done here. Returns whether to go back to the guest.
+#[inline(always)]
+pub(super) fn fix_up(
+    guest: &mut GuestContext<'_>,
+    host: &mut HostData<'_>,
+    exit_code: &mut ExitCode,
+) -> bool {
+    exits::synchronise_pstate(guest);
+
+    let is_protected = guest.features().is_protected();
+    if is_protected && guest.mode_is_32bit() {
+        // Protected guests may not use AArch32 state, and nothing in the architecture keeps a guest from
+        // EL0 in that state, where the CPU has it. The host is not to be trusted with stopping it.
+        // This vCPU will not run again unless the VMM makes it anew.
+        guest.invalidate();
+        *exit_code = exit_code.replaced_by(ExitCode::ILLEGAL);
+    }
+
+    exits::fix_up(guest, exit_code, |guest, exit_code| {
+        if is_protected {
+            handle_protected(guest, host, exit_code)
+        } else {
+            handle(guest, host, exit_code)
+        }
+    })
+}
+
+/// Handles a trap by its class. Returns false for what is left to the kernel.
+#[inline(always)]
+fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut ExitCode) -> bool {
+    match guest.syndrome().class() {
+        Class::Cp15_32 => sysreg::handle_vgic(guest),
+        Class::Sys64 => sysreg::handle(guest),
+        Class::Sve | Class::FpAsimd => fp::handle_trap(guest, host),
+        Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
+        Class::DabtLow => memory::handle_data_abort(guest, exit_code),
+        Class::Mops => mops::handle(guest),
+        other => is_for_the_kernel(other),
+    }
+}
+
+/// Handles a trap of a guest that pKVM protects from the host. Returns false for what is left to the
+/// kernel, which then sees no more of the guest than it needs.
+#[inline(never)]
+fn handle_protected(
+    guest: &mut GuestContext<'_>,
+    host: &mut HostData<'_>,
+    exit_code: &mut ExitCode,
+) -> bool {
+    match guest.syndrome().class() {
+        Class::Hvc64 => guest.handle_protected_hvc(exit_code),
+        // What has to be worked around comes first: the other may make it undefined.
+        Class::Sys64 => sysreg::handle(guest) || guest.handle_protected_sysreg(exit_code),
+        // Protected guests are not offered it.
+        Class::Sve => guest.handle_restricted(exit_code),
+        Class::FpAsimd => fp::handle_trap(guest, host),
+        Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
+        Class::DabtLow => memory::handle_data_abort(guest, exit_code),
+        Class::Mops => mops::handle(guest),
+        other => is_for_the_kernel(other),
+    }
+}
+
+/// Says of the classes that nobody handles here why that is right.
+#[inline(always)]
+fn is_for_the_kernel(class: Class) -> bool {
+    match class {
+        // Handled above, by one of the two.
+        Class::Cp15_32
+        | Class::Sys64
+        | Class::Sve
+        | Class::FpAsimd
+        | Class::IabtLow
+        | Class::WatchptLow
+        | Class::DabtLow
+        | Class::Mops => false,
+
+        // The kernel emulates them, or gives the guest an exception.
+        Class::Unknown
+        | Class::Wfx
+        | Class::Cp15_64
+        | Class::Cp14Mr
+        | Class::Cp14Ls
+        | Class::Cp10Id
+        | Class::Pac
+        | Class::Other
+        | Class::Cp14_64
+        | Class::Svc32
+        | Class::Hvc32
+        | Class::Smc32
+        | Class::Sysp
+        | Class::Svc64
+        | Class::Hvc64
+        | Class::Smc64
+        | Class::Eret
+        | Class::Tstart
+        | Class::Sme
+        | Class::Gcs
+        | Class::FpExc32
+        | Class::FpExc64
+        | Class::BreakptLow
+        | Class::SoftstpLow
+        | Class::Bkpt32
+        | Class::Vector32
+        | Class::Brk64 => false,
+
+        // A guest cannot cause them at EL2, or only with a CPU that has what Linux does not know. The
+        // kernel says so.
+        Class::Bti
+        | Class::Ill
+        | Class::Fpac
+        | Class::Gpc
+        | Class::ImpDef
+        | Class::IabtCur
+        | Class::PcAlign
+        | Class::DabtCur
+        | Class::SpAlign
+        | Class::Serror
+        | Class::BreakptCur
+        | Class::SoftstpCur
+        | Class::WatchptCur
+        | Class::Profiling
+        | Class::AppleImpDef
+        | Class::Reserved => false,
+    }
+}

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The host's FP registers under pKVM, which EL2 saves and restores itself.
+//!
+//! So the host cannot tell whether a guest has used FP, and nothing of a guest's vectors is left in
+//! registers that the host could look at.
+//!
+//! C source: [`arch/arm64/kvm/hyp/nvhe/hyp-main.c`](srctree/arch/arm64/kvm/hyp/nvhe/hyp-main.c)
+
+#![forbid(unsafe_code)]
+
+use super::{
+    view::HostData,
+    GuestContext, //
+};
+use crate::hyp::{
+    fp::SaveHost,
+    view::{
+        fp::{
+            change_zcr_el2,
+            set_zcr_el1,
+            set_zcr_el2,
+            zcr_el1,
+            FpOwnership,
+            FpRegisters,
+            Free,
+            HostOwned, //
+        },
+        Context,
+        Guest, //
+    }, //
+};
+use kernel::arm64::{
+    cpucap,
+    fp_access::FpAccess,
+    world::Nvhe, //
+};
+
+impl SaveHost for Nvhe {
+    /// Saves what the host has in the registers: with SVE all of it, as there is no telling what of it
+    /// is worth something.
+    #[inline(never)]
+    fn save_host<'a>(
+        guest: &Context<'_, Self, Guest>,
+        registers: FpRegisters<'a, Self, HostOwned>,
+        access: &FpAccess,
+    ) -> FpRegisters<'a, Self, Free> {
+        if cpucap::system_supports_sve() {
+            registers.save_zcr(zcr_el1::<Nvhe>(access));
+            set_zcr_el2(HostData::host_max_vl().zcr(), access);
+            registers.save_sve(access);
+        } else {
+            registers.save_fpsimd(access);
+        }
+        if guest.features().has_fpmr() {
+            registers.save_fpmr(access);
+        }
+        registers.host_saved()
+    }
+}
+
+/// Takes the guest's state out of the registers, if it is there, and puts the host's back.
+///
+/// The FP traps must have been opened since the guest was left.
+pub(crate) fn sync(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) {
+    // It is not certain yet that the traps are open.
+    let opened = host.traps_opened();
+    let FpOwnership::Guest(registers) = host.fp_registers() else {
+        return;
+    };
+    let access = opened.synchronise();
+
+    if guest.features().has_sve() {
+        guest.set(zcr_el1::<Nvhe>(&access));
+        // The state in memory is always for the longest vector, the guest's as well as the host's.
+        change_zcr_el2(guest.sve_max_vl().zcr(), &access);
+        guest.save_sve(&registers, &access);
+        set_zcr_el2(HostData::host_max_vl().zcr(), &access);
+    } else {
+        guest.save_fpsimd(&registers, &access);
+    }
+    let has_fpmr = guest.features().has_fpmr();
+    if has_fpmr {
+        guest.save_fpmr(&access);
+    }
+
+    let registers = registers.given_back_to_host();
+    if cpucap::system_supports_sve() {
+        set_zcr_el2(HostData::host_max_vl().zcr(), &access);
+        registers.load_sve(&access);
+        set_zcr_el1::<Nvhe>(registers.zcr(), &access);
+    } else {
+        registers.load_fpsimd(&access);
+    }
+    if has_fpmr {
+        registers.load_fpmr(&access);
+    }
+}

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! ERET of a guest hypervisor.
+//!
+//! If it goes to virtual EL2 itself, or to userspace of a guest hypervisor that uses VHE, the registers
+//! and stage 2 are those that are in the CPU already: it is enough to return to the right place.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    hyp::view::exit,
+    vhe::GuestContext, //
+};
+use kernel::{
+    arm64::{
+        cpucap,
+        registers::{
+            ELR_EL1,
+            SPSR_EL1, //
+        },
+        world::Vhe, //
+    },
+    bindings, //
+};
+
+const MODE: u64 = (bindings::PSR_MODE_MASK | bindings::PSR_MODE32_BIT) as u64;
+const EL0T: u64 = bindings::PSR_MODE_EL0t as u64;
+const EL2T: u64 = bindings::PSR_MODE_EL2t as u64;
+const EL2H: u64 = bindings::PSR_MODE_EL2h as u64;
+
+/// Handles the trap. Returns false if the kernel has to: it changes from L1 to L2, or gives the guest
+/// an exception.
+pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
+    // With FEAT_NV3 the CPU does by itself what is done here.
+    if cpucap::cpus_have_nv3() && guest.virtual_e2h() {
+        return false;
+    }
+
+    // KVM does not trap ERET of L2, so L1 does, and is to know.
+    if guest.is_nested() {
+        return false;
+    }
+
+    let pstate: u64 = guest.read_el1::<SPSR_EL1>().into();
+    let mode = match pstate & MODE {
+        EL0T if guest.virtual_e2h() && guest.virtual_tge() => EL0T,
+        EL2T => u64::from(bindings::PSR_MODE_EL1t),
+        EL2H => u64::from(bindings::PSR_MODE_EL1h),
+        _ => return false,
+    };
+
+    let target = if guest.syndrome().is_eretax() {
+        match guest.authenticated_eret_target() {
+            Some(target) => target,
+            None => return false,
+        }
+    } else {
+        guest.read_el1::<ELR_EL1>().into()
+    };
+
+    exit::set_pstate::<Vhe>(pstate & !MODE | mode);
+    exit::set_pc::<Vhe>(target);
+    true
+}

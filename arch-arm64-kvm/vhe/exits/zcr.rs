@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! Accesses of a guest hypervisor to `ZCR_EL2`.
+
+#![forbid(unsafe_code)]
+
+use crate::{
+    hyp::fp,
+    vhe::{
+        view::HostData,
+        GuestContext, //
+    }, //
+};
+use kernel::arm64::{
+    registers::ZCR_EL2,
+    sysreg::RegisterName, //
+};
+
+/// Loads the guest's FP registers before such an access, which the kernel emulates, and for which it
+/// expects them in the CPU.
+pub(super) fn load_registers(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) {
+    if guest.syndrome().system_register() == ZCR_EL2::ENCODING && !host.guest_owns_fp() {
+        fp::handle_trap(guest, host);
+    }
+}
