@@ -29,6 +29,7 @@ pub(crate) use context::{
 pub(crate) use features::Features;
 pub(crate) use host_data::HostData;
 pub(crate) use syndrome::{
+    Accessed,
     Class,
     Syndrome, //
 };

@@ -83,9 +83,11 @@ fn flush_debug_state(hyp: &mut VcpuState<'_, KeptByHyp>, host: &VcpuState<'_, Ke
     hyp.set_debug_owner(owner);
 
     match owner {
-        DebugOwner::Guest => hyp.copy_guest_debug_registers(host),
+        DebugOwner::Guest => hyp
+            .of_either()
+            .copy_guest_debug_registers(&host.of_either()),
         DebugOwner::Host => {
-            hyp.copy_host_debug_registers(host);
+            hyp.of_either().copy_host_debug_registers(&host.of_either());
             // The world switch takes MDSCR_EL1 from there then.
             hyp.set_external_mdscr_el1(host.external_mdscr_el1());
         }
@@ -95,8 +97,10 @@ fn flush_debug_state(hyp: &mut VcpuState<'_, KeptByHyp>, host: &VcpuState<'_, Ke
 
 fn sync_debug_state(hyp: &VcpuState<'_, KeptByHyp>, host: &mut VcpuState<'_, KeptByHost>) {
     match hyp.debug_owner() {
-        DebugOwner::Guest => host.copy_guest_debug_registers(hyp),
-        DebugOwner::Host => host.copy_host_debug_registers(hyp),
+        DebugOwner::Guest => host
+            .of_either()
+            .copy_guest_debug_registers(&hyp.of_either()),
+        DebugOwner::Host => host.of_either().copy_host_debug_registers(&hyp.of_either()),
         DebugOwner::Free => {}
     }
 }

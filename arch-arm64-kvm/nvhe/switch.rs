@@ -80,7 +80,9 @@ pub(crate) fn run_hyp_vcpu(
 }
 
 /// Runs `guest` until something happens that the host has to see to.
-#[inline(always)]
+///
+/// Not inlined, as both of the above would have a copy of it.
+#[inline(never)]
 fn run(
     guest: &mut GuestContext<'_>,
     host: &mut HostContext<'_>,

@@ -53,7 +53,9 @@ pub(crate) fn activate(
 }
 
 /// Takes back what [`activate`] has set.
-#[inline(always)]
+///
+/// Not inlined, as a panic would have another copy of it.
+#[inline(never)]
 pub(crate) fn deactivate(
     guest: &mut GuestContext<'_>,
     host: &HostContext<'_>,

@@ -27,6 +27,7 @@ pub(crate) use host_data::{
 pub(crate) use vcpu_state::{
     DebugOwner,
     HypVcpu,
+    KeptByEither,
     KeptByHost,
     KeptByHyp,
     VcpuState, //

@@ -29,6 +29,7 @@ pub(crate) fn stepped(pstate: u64) -> u64 {
 }
 
 /// Goes past the instruction that the guest was left at, while its registers are in the CPU.
+#[inline(never)]
 pub(crate) fn skip_instruction<W: World>(guest: &mut Context<'_, W, Guest>) {
     guest.set_pc(exit::pc::<W>());
     guest.set_cpsr(exit::pstate::<W>());

@@ -13,6 +13,7 @@ use crate::hyp::view::{
         Timer, //
     },
     vgic,
+    Accessed,
     Context,
     Guest, //
 };
@@ -28,13 +29,13 @@ use kernel::arm64::{
 };
 
 /// The counters that read after all instructions before them. They have no description.
-pub(crate) const CNTPCTSS_EL0: Encoding = Encoding::new(3, 3, 14, 0, 5);
+pub(crate) const CNTPCTSS_EL0: Accessed = Accessed::by(Encoding::new(3, 3, 14, 0, 5));
 /// As [`CNTPCTSS_EL0`].
-pub(crate) const CNTVCTSS_EL0: Encoding = Encoding::new(3, 3, 14, 0, 6);
+pub(crate) const CNTVCTSS_EL0: Accessed = Accessed::by(Encoding::new(3, 3, 14, 0, 6));
 /// The counters.
-pub(crate) const CNTPCT_EL0: Encoding = Encoding::new(3, 3, 14, 0, 1);
+pub(crate) const CNTPCT_EL0: Accessed = Accessed::by(Encoding::new(3, 3, 14, 0, 1));
 /// As [`CNTPCT_EL0`].
-pub(crate) const CNTVCT_EL0: Encoding = Encoding::new(3, 3, 14, 0, 2);
+pub(crate) const CNTVCT_EL0: Accessed = Accessed::by(Encoding::new(3, 3, 14, 0, 2));
 
 /// Handles the access. Returns false if the kernel has to.
 pub(crate) fn handle<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
@@ -56,7 +57,7 @@ fn write_stage_1<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
         return false;
     }
 
-    let register = guest.syndrome().system_register();
+    let register = guest.syndrome().accessed();
     let value = guest.general_register(guest.syndrome().rt());
     let written = write_if::<W, SCTLR_EL1>(guest, register, value)
         || write_if::<W, TTBR0_EL1>(guest, register, value)
@@ -78,10 +79,10 @@ fn write_stage_1<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
 #[inline(always)]
 fn write_if<W: World, R: El1Register>(
     guest: &Context<'_, W, Guest>,
-    register: Encoding,
+    register: Accessed,
     value: u64,
 ) -> bool {
-    let is_it = register == R::ENCODING;
+    let is_it = register == const { Accessed::by(R::ENCODING) };
     if is_it {
         guest.write_el1(R::from(value));
     }
@@ -92,7 +93,7 @@ fn write_if<W: World, R: El1Register>(
 /// erratum AC03_CPU_38, say that these are RES0, and they are not.
 fn write_tcr<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
     let syndrome = guest.syndrome();
-    if syndrome.system_register() != TCR_EL1::ENCODING {
+    if syndrome.accessed() != Accessed::by(TCR_EL1::ENCODING) {
         return false;
     }
 
@@ -108,7 +109,7 @@ fn read_counter<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
         return false;
     }
 
-    let timer = match guest.syndrome().system_register() {
+    let timer = match guest.syndrome().accessed() {
         CNTPCT_EL0 | CNTPCTSS_EL0 => {
             if guest.has_nv() && !timer::may_read_physical_counter(guest) {
                 return false;

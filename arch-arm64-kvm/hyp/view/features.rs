@@ -75,6 +75,8 @@ features! {
     /// Not a register: the guest is one of pKVM's protected ones, whose registers the hypervisor
     /// switches all by itself.
     is_protected = 11,
+    /// Not a register either: the interrupt controller is a GICv5, and not an older one.
+    has_gicv5 = 12,
 }
 
 impl Features {
@@ -193,6 +195,7 @@ impl Features {
                 bit::has_fpmr,
                 cpucap::system_supports_fpmr() && pfr2.fpmr().get() != 0,
             ),
+            (bit::has_gicv5, vm.has_gicv5()),
             (
                 bit::is_protected,
                 !W::VHE && cpucap::is_protected_kvm_enabled() && vm.is_protected(),

@@ -212,6 +212,69 @@ pub(crate) fn set_zcr_el1<W: World>(value: ZCR_EL1, _: &FpAccess) {
     unsafe { W::write_el1(value) }
 }
 
+/// The moves of a register file, each once: they are large, and rare.
+pub(crate) mod moves {
+    use kernel::{
+        arm64::fp_access::FpAccess,
+        bindings, //
+    };
+
+    /// As [`FpAccess::load_fpsimd`].
+    ///
+    /// # Safety
+    ///
+    /// As for that.
+    #[inline(never)]
+    pub(crate) unsafe fn load_fpsimd(access: &FpAccess, state: *const bindings::user_fpsimd_state) {
+        // SAFETY: By the safety requirements.
+        unsafe { access.load_fpsimd(state) }
+    }
+
+    /// As [`FpAccess::save_fpsimd`].
+    ///
+    /// # Safety
+    ///
+    /// As for that.
+    // Only pKVM's EL2 saves registers, here and below.
+    #[allow(dead_code)]
+    #[inline(never)]
+    pub(crate) unsafe fn save_fpsimd(access: &FpAccess, state: *mut bindings::user_fpsimd_state) {
+        // SAFETY: By the safety requirements.
+        unsafe { access.save_fpsimd(state) }
+    }
+
+    /// As [`FpAccess::load_sve`].
+    ///
+    /// # Safety
+    ///
+    /// As for that.
+    #[inline(never)]
+    pub(crate) unsafe fn load_sve(
+        access: &FpAccess,
+        registers: *const bindings::arm64_sve_state,
+        state: *const bindings::user_fpsimd_state,
+    ) {
+        // SAFETY: By the safety requirements.
+        unsafe { access.load_sve(registers, state) }
+    }
+
+    /// As [`FpAccess::save_sve`].
+    ///
+    /// # Safety
+    ///
+    /// As for that.
+    #[allow(dead_code)]
+    #[inline(never)]
+    pub(crate) unsafe fn save_sve(
+        access: &FpAccess,
+        registers: *mut bindings::arm64_sve_state,
+        state: *mut bindings::user_fpsimd_state,
+    ) {
+        // SAFETY: By the safety requirements.
+        unsafe { access.save_sve(registers, state) }
+    }
+}
+
 impl<W: World> Context<'_, W, Guest> {
     /// Returns the guest's longest vector, for which its SVE state is laid out.
     #[inline(always)]
@@ -240,7 +303,7 @@ impl<W: World> Context<'_, W, Guest> {
         // SAFETY: A vCPU with SVE has storage for its longest vector before it can be run, and the
         // state beside it; both are valid by the type invariant. Nobody needs the registers: see the
         // callers, which have them from the type of their owner.
-        unsafe { access.load_sve(self.sve_state(), self.fp_regs()) }
+        unsafe { moves::load_sve(access, self.sve_state(), self.fp_regs()) }
     }
 
     /// Moves the guest's SVE registers from the CPU to memory. As for [`Self::load_sve`].
@@ -249,14 +312,14 @@ impl<W: World> Context<'_, W, Guest> {
     #[inline(always)]
     pub(crate) fn save_sve(&mut self, _: &FpRegisters<'_, W, GuestOwned>, access: &FpAccess) {
         // SAFETY: As for `load_sve`.
-        unsafe { access.save_sve(self.sve_state(), self.fp_regs()) }
+        unsafe { moves::save_sve(access, self.sve_state(), self.fp_regs()) }
     }
 
     /// Moves the guest's FP registers to the CPU.
     #[inline(always)]
     pub(crate) fn load_fpsimd<O>(&self, _: &FpRegisters<'_, W, O>, access: &FpAccess) {
         // SAFETY: A field of the vCPU, by the type invariant. For the registers, as in `load_sve`.
-        unsafe { access.load_fpsimd(self.fp_regs()) }
+        unsafe { moves::load_fpsimd(access, self.fp_regs()) }
     }
 
     /// Moves the guest's FP registers from the CPU to memory.
@@ -265,7 +328,7 @@ impl<W: World> Context<'_, W, Guest> {
     #[inline(always)]
     pub(crate) fn save_fpsimd(&mut self, _: &FpRegisters<'_, W, GuestOwned>, access: &FpAccess) {
         // SAFETY: A field of the vCPU, by the type invariant.
-        unsafe { access.save_fpsimd(self.fp_regs()) }
+        unsafe { moves::save_fpsimd(access, self.fp_regs()) }
     }
 
     /// Moves the guest's FPMR to the CPU. The guest must have it.

@@ -207,14 +207,8 @@ impl Syndrome {
 
     /// A trapped system register access or system instruction: by which name.
     #[inline(always)]
-    pub(crate) const fn system_register(self) -> Encoding {
-        Encoding {
-            op0: (self.0 >> 20) as u8 & 0x3,
-            op1: (self.0 >> 14) as u8 & 0x7,
-            crn: (self.0 >> 10) as u8 & 0xf,
-            crm: (self.0 >> 1) as u8 & 0xf,
-            op2: (self.0 >> 17) as u8 & 0x7,
-        }
+    pub(crate) const fn accessed(self) -> Accessed {
+        Accessed(self.0 as u32 & Accessed::MASK)
     }
 
     /// A trapped memory copy or memory set instruction: the registers with destination, source and
@@ -232,6 +226,39 @@ impl Syndrome {
     #[inline(always)]
     pub(crate) const fn fault(self) -> Fault {
         Fault(self.0 as u32 & bindings::ESR_ELx_FSC)
+    }
+}
+
+/// The name in a trapped system register access or system instruction, as the ISS has it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Accessed(u32);
+
+impl Accessed {
+    /// Op0, Op2, Op1 and CRn, and CRm.
+    const MASK: u32 = (0x3 << 20) | (0x7 << 17) | (0x7 << 14) | (0xf << 10) | (0xf << 1);
+
+    /// The access by the name with this encoding.
+    pub(crate) const fn by(name: Encoding) -> Self {
+        Self(
+            ((name.op0 as u32) << 20)
+                | ((name.op2 as u32) << 17)
+                | ((name.op1 as u32) << 14)
+                | ((name.crn as u32) << 10)
+                | ((name.crm as u32) << 1),
+        )
+    }
+
+    /// Returns the encoding of the name.
+    // Only VHE hands it to C.
+    #[allow(dead_code)]
+    pub(crate) const fn name(self) -> Encoding {
+        Encoding {
+            op0: (self.0 >> 20) as u8 & 0x3,
+            op1: (self.0 >> 14) as u8 & 0x7,
+            crn: (self.0 >> 10) as u8 & 0xf,
+            crm: (self.0 >> 1) as u8 & 0xf,
+            op2: (self.0 >> 17) as u8 & 0x7,
+        }
     }
 }
 

@@ -50,6 +50,14 @@ impl<W: World> Vm<'_, W> {
         flags & (1 << flag) != 0
     }
 
+    /// Returns whether the interrupt controller is a GICv5.
+    #[inline(always)]
+    pub(super) fn has_gicv5(&self) -> bool {
+        // SAFETY: The field is there, by the type invariant. It is set before a vCPU of the VM runs.
+        let model = unsafe { (&raw const (*self.kvm.as_ptr()).arch.vgic.vgic_model).read() };
+        model == bindings::kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V5
+    }
+
     /// Returns whether pKVM protects the VM from the host.
     #[inline(always)]
     pub(super) fn is_protected(&self) -> bool {

@@ -15,6 +15,7 @@
 
 use crate::hyp::view::Features;
 use crate::nvhe::view::{
+    KeptByEither,
     KeptByHost,
     KeptByHyp,
     VcpuState, //
@@ -41,110 +42,111 @@ impl Guest {
 
 /// Copies to EL2 the registers that the host has of the guest.
 pub(super) fn flush(hyp: &mut VcpuState<'_, KeptByHyp>, host: &VcpuState<'_, KeptByHost>) {
-    copy(&Guest::of(hyp), host, hyp);
+    copy(&Guest::of(hyp), &host.of_either(), &mut hyp.of_either());
 }
 
 /// Copies to the host the registers that EL2 has of the guest.
 pub(super) fn sync(hyp: &VcpuState<'_, KeptByHyp>, host: &mut VcpuState<'_, KeptByHost>) {
-    copy(&Guest::of(hyp), hyp, host);
+    copy(&Guest::of(hyp), &hyp.of_either(), &mut host.of_either());
 }
 
-#[inline(always)]
-fn copy<F, T>(guest: &Guest, from: &VcpuState<'_, F>, to: &mut VcpuState<'_, T>) {
+/// Copies in either direction: what is copied is the same.
+#[inline(never)]
+fn copy(guest: &Guest, from: &VcpuState<'_, KeptByEither>, to: &mut VcpuState<'_, KeptByEither>) {
     let features = guest.features;
 
     to.copy_core_registers(from);
 
     // Those that are switched at each entry and exit.
-    to.copy::<MPIDR_EL1, _>(from);
-    to.copy::<SCTLR_EL1, _>(from);
-    to.copy::<CPACR_EL1, _>(from);
-    to.copy::<TTBR0_EL1, _>(from);
-    to.copy::<TTBR1_EL1, _>(from);
-    to.copy::<TCR_EL1, _>(from);
+    to.copy::<MPIDR_EL1>(from);
+    to.copy::<SCTLR_EL1>(from);
+    to.copy::<CPACR_EL1>(from);
+    to.copy::<TTBR0_EL1>(from);
+    to.copy::<TTBR1_EL1>(from);
+    to.copy::<TCR_EL1>(from);
     if features.has_tcr2() {
-        to.copy::<TCR2_EL1, _>(from);
+        to.copy::<TCR2_EL1>(from);
         if features.has_s1pie() {
-            to.copy::<PIR_EL1, _>(from);
-            to.copy::<PIRE0_EL1, _>(from);
+            to.copy::<PIR_EL1>(from);
+            to.copy::<PIRE0_EL1>(from);
         }
         if features.has_s1poe() {
-            to.copy::<POR_EL1, _>(from);
+            to.copy::<POR_EL1>(from);
         }
     }
-    to.copy::<ESR_EL1, _>(from);
-    to.copy::<AFSR0_EL1, _>(from);
-    to.copy::<AFSR1_EL1, _>(from);
-    to.copy::<FAR_EL1, _>(from);
-    to.copy::<MAIR_EL1, _>(from);
-    to.copy::<VBAR_EL1, _>(from);
-    to.copy::<CONTEXTIDR_EL1, _>(from);
-    to.copy::<AMAIR_EL1, _>(from);
-    to.copy::<CNTKCTL_EL1, _>(from);
-    to.copy::<PAR_EL1, _>(from);
-    to.copy::<TPIDR_EL1, _>(from);
-    to.copy::<SP_EL1, _>(from);
-    to.copy::<ELR_EL1, _>(from);
-    to.copy::<SPSR_EL1, _>(from);
+    to.copy::<ESR_EL1>(from);
+    to.copy::<AFSR0_EL1>(from);
+    to.copy::<AFSR1_EL1>(from);
+    to.copy::<FAR_EL1>(from);
+    to.copy::<MAIR_EL1>(from);
+    to.copy::<VBAR_EL1>(from);
+    to.copy::<CONTEXTIDR_EL1>(from);
+    to.copy::<AMAIR_EL1>(from);
+    to.copy::<CNTKCTL_EL1>(from);
+    to.copy::<PAR_EL1>(from);
+    to.copy::<TPIDR_EL1>(from);
+    to.copy::<SP_EL1>(from);
+    to.copy::<ELR_EL1>(from);
+    to.copy::<SPSR_EL1>(from);
     if features.has_sctlr2() {
-        to.copy::<SCTLR2_EL1, _>(from);
+        to.copy::<SCTLR2_EL1>(from);
     }
-    to.copy::<MDSCR_EL1, _>(from);
-    to.copy::<MDCCINT_EL1, _>(from);
+    to.copy::<MDSCR_EL1>(from);
+    to.copy::<MDCCINT_EL1>(from);
     if features.has_s1poe() {
-        to.copy::<POR_EL0, _>(from);
+        to.copy::<POR_EL0>(from);
     }
     if cpucap::cpus_have_ras_extn() {
-        to.copy::<DISR_EL1, _>(from);
+        to.copy::<DISR_EL1>(from);
     }
 
     // What only EL0 uses, the host's vcpu_load() puts in the CPU for a guest that trusts it.
     if features.is_protected() {
-        to.copy::<TPIDR_EL0, _>(from);
-        to.copy::<TPIDRRO_EL0, _>(from);
+        to.copy::<TPIDR_EL0>(from);
+        to.copy::<TPIDRRO_EL0>(from);
     }
     if features.has_mte() {
-        to.copy::<TFSR_EL1, _>(from);
+        to.copy::<TFSR_EL1>(from);
         if features.is_protected() {
-            to.copy::<TFSRE0_EL1, _>(from);
+            to.copy::<TFSRE0_EL1>(from);
         }
     }
 
     // Those that entry.S switches, by the same bits of HCR_EL2.
     if guest.hcr.ata().into() {
-        to.copy::<RGSR_EL1, _>(from);
-        to.copy::<GCR_EL1, _>(from);
+        to.copy::<RGSR_EL1>(from);
+        to.copy::<GCR_EL1>(from);
     }
     if bool::from(guest.hcr.api()) || bool::from(guest.hcr.apk()) {
-        to.copy::<APIAKEYLO_EL1, _>(from);
-        to.copy::<APIAKEYHI_EL1, _>(from);
-        to.copy::<APIBKEYLO_EL1, _>(from);
-        to.copy::<APIBKEYHI_EL1, _>(from);
-        to.copy::<APDAKEYLO_EL1, _>(from);
-        to.copy::<APDAKEYHI_EL1, _>(from);
-        to.copy::<APDBKEYLO_EL1, _>(from);
-        to.copy::<APDBKEYHI_EL1, _>(from);
-        to.copy::<APGAKEYLO_EL1, _>(from);
-        to.copy::<APGAKEYHI_EL1, _>(from);
+        to.copy::<APIAKEYLO_EL1>(from);
+        to.copy::<APIAKEYHI_EL1>(from);
+        to.copy::<APIBKEYLO_EL1>(from);
+        to.copy::<APIBKEYHI_EL1>(from);
+        to.copy::<APDAKEYLO_EL1>(from);
+        to.copy::<APDAKEYHI_EL1>(from);
+        to.copy::<APDBKEYLO_EL1>(from);
+        to.copy::<APDBKEYHI_EL1>(from);
+        to.copy::<APGAKEYLO_EL1>(from);
+        to.copy::<APGAKEYHI_EL1>(from);
     }
 
     // Those that go with the FP registers.
     if features.has_sve() {
-        to.copy::<ZCR_EL1, _>(from);
+        to.copy::<ZCR_EL1>(from);
     }
     if features.has_fpmr() {
-        to.copy::<FPMR, _>(from);
+        to.copy::<FPMR>(from);
     }
 
     let el1_is_64bit: bool = guest.hcr.rw().into();
     if !el1_is_64bit {
-        to.copy_banked::<SPSR_abt, _>(from);
-        to.copy_banked::<SPSR_und, _>(from);
-        to.copy_banked::<SPSR_irq, _>(from);
-        to.copy_banked::<SPSR_fiq, _>(from);
-        to.copy::<DACR32_EL2, _>(from);
-        to.copy::<IFSR32_EL2, _>(from);
-        to.copy::<DBGVCR32_EL2, _>(from);
-        to.copy::<FPEXC32_EL2, _>(from);
+        to.copy_banked::<SPSR_abt>(from);
+        to.copy_banked::<SPSR_und>(from);
+        to.copy_banked::<SPSR_irq>(from);
+        to.copy_banked::<SPSR_fiq>(from);
+        to.copy::<DACR32_EL2>(from);
+        to.copy::<IFSR32_EL2>(from);
+        to.copy::<DBGVCR32_EL2>(from);
+        to.copy::<FPEXC32_EL2>(from);
     }
 }

@@ -52,17 +52,6 @@ impl GuestContext<'_> {
         unsafe { bindings::__timer_disable_traps(self.vcpu.as_ptr()) }
     }
 
-    #[inline(always)]
-    fn vgic_is_v5(&self) -> bool {
-        // SAFETY: The VM lives at least as long as the vCPU, and has the model before it has vCPUs that
-        // run.
-        unsafe {
-            let kvm = Nvhe::kern_hyp_va((*self.vcpu.as_ptr()).kvm);
-            (&raw const (*kvm).arch.vgic.vgic_model).read()
-                == bindings::kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V5
-        }
-    }
-
     /// Takes the guest's interrupts from the CPU interface of its GIC.
     #[inline(always)]
     pub(crate) fn save_vgic_state(&mut self) {
@@ -70,7 +59,7 @@ impl GuestContext<'_> {
         // where there is no GICv3, nothing uses it.
         unsafe {
             let vgic = &raw mut (*self.vcpu.as_ptr()).arch.vgic_cpu.__bindgen_anon_1;
-            if self.vgic_is_v5() {
+            if self.features().has_gicv5() {
                 bindings::__vgic_v5_save_state(&raw mut (*vgic).vgic_v5);
                 bindings::__vgic_v5_save_ppi_state(&raw mut (*vgic).vgic_v5);
             } else if has_gicv3_cpuif() {
@@ -86,7 +75,7 @@ impl GuestContext<'_> {
         // SAFETY: As for `save_vgic_state`.
         unsafe {
             let vgic = &raw mut (*self.vcpu.as_ptr()).arch.vgic_cpu.__bindgen_anon_1;
-            if self.vgic_is_v5() {
+            if self.features().has_gicv5() {
                 bindings::__vgic_v5_restore_state(&raw mut (*vgic).vgic_v5);
                 bindings::__vgic_v5_restore_ppi_state(&raw mut (*vgic).vgic_v5);
             } else if has_gicv3_cpuif() {

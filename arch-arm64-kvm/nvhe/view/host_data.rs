@@ -9,6 +9,7 @@ use super::{
 use crate::hyp::view::{
     self,
     fp::{
+        moves,
         FpRegisters,
         GuestOwned,
         HostOwned,
@@ -253,7 +254,7 @@ impl FpRegisters<'_, Nvhe, HostOwned> {
     #[inline(always)]
     pub(crate) fn save_fpsimd(&self, access: &FpAccess) {
         // SAFETY: The host's place for them.
-        unsafe { access.save_fpsimd(self.state()) }
+        unsafe { moves::save_fpsimd(access, self.state()) }
     }
 
     /// Moves the host's FP registers to the CPU.
@@ -261,7 +262,7 @@ impl FpRegisters<'_, Nvhe, HostOwned> {
     pub(crate) fn load_fpsimd(&self, access: &FpAccess) {
         // SAFETY: The host's place for them. What was in the registers is saved, as they are the host's
         // again.
-        unsafe { access.load_fpsimd(self.state()) }
+        unsafe { moves::load_fpsimd(access, self.state()) }
     }
 
     /// Moves the host's SVE registers to memory. The host's longest vector must be in force.
@@ -269,14 +270,14 @@ impl FpRegisters<'_, Nvhe, HostOwned> {
     pub(crate) fn save_sve(&self, access: &FpAccess) {
         // SAFETY: The host's place for them: pKVM has made room for the longest vector, where there is
         // SVE.
-        unsafe { access.save_sve(self.sve_registers(), self.state()) }
+        unsafe { moves::save_sve(access, self.sve_registers(), self.state()) }
     }
 
     /// Moves the host's SVE registers to the CPU. The host's longest vector must be in force.
     #[inline(always)]
     pub(crate) fn load_sve(&self, access: &FpAccess) {
         // SAFETY: As for `save_sve` and `load_fpsimd`.
-        unsafe { access.load_sve(self.sve_registers(), self.state()) }
+        unsafe { moves::load_sve(access, self.sve_registers(), self.state()) }
     }
 
     /// Notes the vector length that the host has set.

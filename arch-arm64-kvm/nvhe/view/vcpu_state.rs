@@ -102,6 +102,9 @@ pub(crate) enum KeptByHyp {}
 /// The state is the host's.
 pub(crate) enum KeptByHost {}
 
+/// The state is of one of them, and whose does not matter.
+pub(crate) enum KeptByEither {}
+
 /// The state of a vCPU, as its keeper `K` has it.
 ///
 /// # Invariants
@@ -189,6 +192,13 @@ impl<K> VcpuState<'_, K> {
         }
     }
 
+    /// Forgets whose the state is, for what does the same with either's.
+    #[inline(always)]
+    pub(crate) fn of_either(&self) -> VcpuState<'_, KeptByEither> {
+        // SAFETY: As for this one. What is done with the other's state does not depend on the keeper.
+        unsafe { VcpuState::new(self.vcpu) }
+    }
+
     #[inline(always)]
     fn context(&self) -> *mut bindings::kvm_cpu_context {
         // SAFETY: Within the vCPU, by the type invariant.
@@ -220,70 +230,10 @@ impl<K> VcpuState<'_, K> {
         unsafe { &raw mut (*self.vgic_v3()).vgic_lr }
     }
 
-    /// Copies all of what `other` has of the registers that are no system registers to here: X0 to
-    /// X30, SP, PC and PSTATE, and the FP/SIMD registers.
-    #[inline(always)]
-    pub(crate) fn copy_core_registers<L>(&mut self, other: &VcpuState<'_, L>) {
-        let (from, to) = (other.context(), self.context());
-        // SAFETY: Fields of the vCPUs, by the type invariants, and integers all of them.
-        unsafe {
-            copy_once(&raw const (*from).regs, &raw mut (*to).regs);
-            copy_once(&raw const (*from).fp_regs, &raw mut (*to).fp_regs);
-        }
-    }
-
-    /// Copies `R` of `other` to here.
-    #[inline(always)]
-    pub(crate) fn copy<R: ContextRegister, L>(&mut self, other: &VcpuState<'_, L>) {
-        let place = R::PLACE as usize;
-        // SAFETY: An index into the array, in vCPUs that are valid by the type invariants. None of
-        // them has a VNCR page.
-        unsafe {
-            let from = (&raw const (*other.context()).sys_regs).cast::<u64>();
-            let to = (&raw mut (*self.context()).sys_regs).cast::<u64>();
-            to.add(place)
-                .write_volatile(from.add(place).read_volatile());
-        }
-    }
-
-    /// Copies `R` of `other` to here.
-    #[inline(always)]
-    pub(crate) fn copy_banked<R: BankedSpsr, L>(&mut self, other: &VcpuState<'_, L>) {
-        // SAFETY: Places in vCPUs that are valid by the type invariants.
-        unsafe {
-            let value = R::place(other.context()).read_volatile();
-            R::place(self.context()).write_volatile(value);
-        }
-    }
-
-    /// Copies the debug registers that the guest has of `other` to here.
-    #[inline(always)]
-    pub(crate) fn copy_guest_debug_registers<L>(&mut self, other: &VcpuState<'_, L>) {
-        // SAFETY: Fields of the vCPUs, by the type invariants, and integers all of them.
-        unsafe {
-            copy_once(
-                &raw const (*other.vcpu.as_ptr()).arch.vcpu_debug_state,
-                &raw mut (*self.vcpu.as_ptr()).arch.vcpu_debug_state,
-            );
-        }
-    }
-
-    /// Copies the debug registers that userspace debugs the guest with of `other` to here.
-    #[inline(always)]
-    pub(crate) fn copy_host_debug_registers<L>(&mut self, other: &VcpuState<'_, L>) {
-        // SAFETY: As for `copy_guest_debug_registers`.
-        unsafe {
-            copy_once(
-                &raw const (*other.vcpu.as_ptr()).arch.external_debug_state,
-                &raw mut (*self.vcpu.as_ptr()).arch.external_debug_state,
-            );
-        }
-    }
-
     /// Copies what `other` has of the guest's last exception to here.
     #[inline(always)]
     pub(crate) fn copy_fault<L>(&mut self, other: &VcpuState<'_, L>) {
-        // SAFETY: As for `copy_guest_debug_registers`.
+        // SAFETY: Fields of the vCPUs, by the type invariants, and integers all of them.
         unsafe {
             copy_once(
                 &raw const (*other.vcpu.as_ptr()).arch.fault,
@@ -302,6 +252,68 @@ impl<K> VcpuState<'_, K> {
                 let value = from.cast::<u64>().add(index).read_volatile();
                 to.cast::<u64>().add(index).write_volatile(value);
             }
+        }
+    }
+}
+
+impl VcpuState<'_, KeptByEither> {
+    /// Copies the debug registers that the guest has of `other` to here.
+    #[inline(always)]
+    pub(crate) fn copy_guest_debug_registers(&mut self, other: &VcpuState<'_, KeptByEither>) {
+        // SAFETY: Fields of the vCPUs, by the type invariants.
+        unsafe {
+            copy_debug_registers(
+                &raw const (*other.vcpu.as_ptr()).arch.vcpu_debug_state,
+                &raw mut (*self.vcpu.as_ptr()).arch.vcpu_debug_state,
+            );
+        }
+    }
+
+    /// Copies the debug registers that userspace debugs the guest with of `other` to here.
+    #[inline(always)]
+    pub(crate) fn copy_host_debug_registers(&mut self, other: &VcpuState<'_, KeptByEither>) {
+        // SAFETY: Fields of the vCPUs, by the type invariants.
+        unsafe {
+            copy_debug_registers(
+                &raw const (*other.vcpu.as_ptr()).arch.external_debug_state,
+                &raw mut (*self.vcpu.as_ptr()).arch.external_debug_state,
+            );
+        }
+    }
+
+    /// Copies all of what `other` has of the registers that are no system registers to here: X0 to
+    /// X30, SP, PC and PSTATE, and the FP/SIMD registers.
+    #[inline(always)]
+    pub(crate) fn copy_core_registers(&mut self, other: &VcpuState<'_, KeptByEither>) {
+        let (from, to) = (other.context(), self.context());
+        // SAFETY: Fields of the vCPUs, by the type invariants, and integers all of them.
+        unsafe {
+            copy_once(&raw const (*from).regs, &raw mut (*to).regs);
+            copy_once(&raw const (*from).fp_regs, &raw mut (*to).fp_regs);
+        }
+    }
+
+    /// Copies `R` of `other` to here.
+    #[inline(always)]
+    pub(crate) fn copy<R: ContextRegister>(&mut self, other: &VcpuState<'_, KeptByEither>) {
+        let place = R::PLACE as usize;
+        // SAFETY: An index into the array, in vCPUs that are valid by the type invariants. None of
+        // them has a VNCR page.
+        unsafe {
+            let from = (&raw const (*other.context()).sys_regs).cast::<u64>();
+            let to = (&raw mut (*self.context()).sys_regs).cast::<u64>();
+            to.add(place)
+                .write_volatile(from.add(place).read_volatile());
+        }
+    }
+
+    /// Copies `R` of `other` to here.
+    #[inline(always)]
+    pub(crate) fn copy_banked<R: BankedSpsr>(&mut self, other: &VcpuState<'_, KeptByEither>) {
+        // SAFETY: Places in vCPUs that are valid by the type invariants.
+        unsafe {
+            let value = R::place(other.context()).read_volatile();
+            R::place(self.context()).write_volatile(value);
         }
     }
 }
@@ -339,4 +351,18 @@ impl VcpuState<'_, KeptByHyp> {
         // SAFETY: A field of the vCPU, by the type invariant.
         unsafe { (&raw mut (*self.vcpu.as_ptr()).arch.debug_owner).write(owner) }
     }
+}
+
+/// Copies debug registers. They are many, and seldom in use.
+///
+/// # Safety
+///
+/// `from` must be valid for reading and `to` for writing; they must not overlap.
+#[inline(never)]
+unsafe fn copy_debug_registers(
+    from: *const bindings::kvm_guest_debug_arch,
+    to: *mut bindings::kvm_guest_debug_arch,
+) {
+    // SAFETY: By the safety requirements; integers all of them.
+    unsafe { copy_once(from, to) }
 }

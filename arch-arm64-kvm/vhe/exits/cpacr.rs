@@ -9,7 +9,8 @@
 use crate::{
     hyp::{
         cptr,
-        exits::skip::skip_instruction, //
+        exits::skip::skip_instruction,
+        view::Accessed, //
     },
     vhe::{
         view::HostData,
@@ -32,7 +33,7 @@ pub(super) fn handle(guest: &mut GuestContext<'_>, host: &HostData<'_>) -> bool 
     }
 
     let syndrome = guest.syndrome();
-    if !guest.is_at_virtual_el2() || syndrome.system_register() != CPACR_EL1::ENCODING {
+    if !guest.is_at_virtual_el2() || syndrome.accessed() != Accessed::by(CPACR_EL1::ENCODING) {
         return false;
     }
 

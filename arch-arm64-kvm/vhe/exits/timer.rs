@@ -17,9 +17,12 @@ use crate::{
                 CNTVCT_EL0, //
             }, //
         },
-        view::timer::{
-            self,
-            Timer, //
+        view::{
+            timer::{
+                self,
+                Timer, //
+            },
+            Accessed, //
         }, //
     },
     vhe::{
@@ -30,20 +33,17 @@ use crate::{
 use kernel::arm64::{
     cpucap,
     registers,
-    sysreg::{
-        Encoding,
-        RegisterName, //
-    }, //
+    sysreg::RegisterName, //
 };
 
-const CNTP_CTL_EL0: Encoding = registers::CNTP_CTL_EL0::ENCODING;
-const CNTP_CTL_EL02: Encoding = registers::CNTP_CTL_EL02::ENCODING;
-const CNTP_CVAL_EL0: Encoding = registers::CNTP_CVAL_EL0::ENCODING;
-const CNTP_CVAL_EL02: Encoding = registers::CNTP_CVAL_EL02::ENCODING;
-const CNTV_CTL_EL0: Encoding = registers::CNTV_CTL_EL0::ENCODING;
-const CNTV_CTL_EL02: Encoding = registers::CNTV_CTL_EL02::ENCODING;
-const CNTV_CVAL_EL0: Encoding = registers::CNTV_CVAL_EL0::ENCODING;
-const CNTV_CVAL_EL02: Encoding = registers::CNTV_CVAL_EL02::ENCODING;
+const CNTP_CTL_EL0: Accessed = Accessed::by(registers::CNTP_CTL_EL0::ENCODING);
+const CNTP_CTL_EL02: Accessed = Accessed::by(registers::CNTP_CTL_EL02::ENCODING);
+const CNTP_CVAL_EL0: Accessed = Accessed::by(registers::CNTP_CVAL_EL0::ENCODING);
+const CNTP_CVAL_EL02: Accessed = Accessed::by(registers::CNTP_CVAL_EL02::ENCODING);
+const CNTV_CTL_EL0: Accessed = Accessed::by(registers::CNTV_CTL_EL0::ENCODING);
+const CNTV_CTL_EL02: Accessed = Accessed::by(registers::CNTV_CTL_EL02::ENCODING);
+const CNTV_CVAL_EL0: Accessed = Accessed::by(registers::CNTV_CVAL_EL0::ENCODING);
+const CNTV_CVAL_EL02: Accessed = Accessed::by(registers::CNTV_CVAL_EL02::ENCODING);
 
 /// Handles the read. Returns false if it is another access.
 ///
@@ -55,7 +55,7 @@ pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
     }
 
     let e2h = guest.virtual_e2h();
-    let value = match syndrome.system_register() {
+    let value = match syndrome.accessed() {
         CNTP_CTL_EL0 if e2h => cpu_timer::read_cntp_ctl().into(),
         CNTP_CTL_EL0 | CNTP_CTL_EL02 => physical_control(guest),
         CNTP_CVAL_EL0 if e2h => hyp_physical_compare_value(guest),

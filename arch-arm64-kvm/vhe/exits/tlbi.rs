@@ -22,7 +22,7 @@ pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
     }
 
     let syndrome = guest.syndrome();
-    let instruction = syndrome.system_register();
+    let instruction = syndrome.accessed();
     let operand = guest.general_register(syndrome.rt());
 
     let is_own_host = guest.virtual_e2h() && guest.virtual_tge();

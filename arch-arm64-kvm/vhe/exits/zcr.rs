@@ -5,7 +5,10 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    hyp::fp,
+    hyp::{
+        fp,
+        view::Accessed, //
+    },
     vhe::{
         view::HostData,
         GuestContext, //
@@ -19,7 +22,7 @@ use kernel::arm64::{
 /// Loads the guest's FP registers before such an access, which the kernel emulates, and for which it
 /// expects them in the CPU.
 pub(super) fn load_registers(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) {
-    if guest.syndrome().system_register() == ZCR_EL2::ENCODING && !host.guest_owns_fp() {
+    if guest.syndrome().accessed() == Accessed::by(ZCR_EL2::ENCODING) && !host.guest_owns_fp() {
         fp::handle_trap(guest, host);
     }
 }

@@ -3,19 +3,18 @@
 //! What is done for a guest hypervisor with the help of C code, or in registers that only it has.
 
 use super::GuestContext;
+use crate::hyp::view::Accessed;
 use kernel::{
     arm64::{
         registers::*,
-        sysreg::{
-            self,
-            Encoding, //
-        }, //
+        sysreg, //
     },
     bindings, //
 };
 
 /// Returns the number that C knows a system register or instruction by: C's `sys_reg()`.
-fn sys_reg(name: Encoding) -> u32 {
+fn sys_reg(instruction: Accessed) -> u32 {
+    let name = instruction.name();
     (u32::from(name.op0) << 19)
         | (u32::from(name.op1) << 16)
         | (u32::from(name.crn) << 12)
@@ -83,20 +82,20 @@ impl GuestContext<'_> {
     }
 
     /// Returns whether `instruction` is a TLBI of stage 1 for EL1 that the guest has.
-    pub(crate) fn has_tlbi_of_el1(&self, instruction: Encoding) -> bool {
+    pub(crate) fn has_tlbi_of_el1(&self, instruction: Accessed) -> bool {
         // SAFETY: By the invariant of `Context`.
         unsafe { bindings::kvm_supported_tlbi_s1e1_op(self.vcpu.as_ptr(), sys_reg(instruction)) }
     }
 
     /// Returns whether `instruction` is a TLBI of stage 1 for EL2 that the guest has.
-    pub(crate) fn has_tlbi_of_el2(&self, instruction: Encoding) -> bool {
+    pub(crate) fn has_tlbi_of_el2(&self, instruction: Accessed) -> bool {
         // SAFETY: By the invariant of `Context`.
         unsafe { bindings::kvm_supported_tlbi_s1e2_op(self.vcpu.as_ptr(), sys_reg(instruction)) }
     }
 
     /// Carries `instruction`, a TLBI of virtual EL2 with this operand, out for EL1, where that level
     /// really is. Returns false if it is not known how.
-    pub(crate) fn invalidate_tlb_of_el2(&mut self, operand: u64, instruction: Encoding) -> bool {
+    pub(crate) fn invalidate_tlb_of_el2(&mut self, operand: u64, instruction: Accessed) -> bool {
         // SAFETY: Stage 2 in the CPU is the guest's. NULL says so.
         let error = unsafe {
             let instruction = u64::from(sys_reg(instruction));
