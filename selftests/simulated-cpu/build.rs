@@ -12,16 +12,28 @@ use std::process::Command;
 mod vcpu_sysreg;
 
 /// Configuration options that are set here: all those that the files ask for.
-const OPTIONS: [&str; 5] = [
+const OPTIONS: [&str; 12] = [
     "CONFIG_64BIT",
+    "CONFIG_AMPERE_ERRATUM_AC04_CPU_23",
+    "CONFIG_ARM64_CNP",
     "CONFIG_ARM64_MTE",
+    "CONFIG_ARM64_PA_BITS_52",
     "CONFIG_ARM64_POE",
+    "CONFIG_ARM64_PSEUDO_NMI",
     "CONFIG_ARM64_SME",
     "CONFIG_ARM64_SVE",
+    "CONFIG_HW_PERF_EVENTS",
+    "CONFIG_NVHE_EL2_TRACING",
+    "CONFIG_UNMAP_KERNEL_AT_EL0",
 ];
 
-/// Names of other options that the files mention.
-const OTHER_OPTIONS: [&str; 1] = ["CONFIG_RUST_BITFIELD_KUNIT_TEST"];
+/// Names of other options that the files mention: with the first comes assembly
+/// in files of its own, which is not for the build host.
+const OTHER_OPTIONS: [&str; 3] = [
+    "CONFIG_ARM64",
+    "CONFIG_ARM64_BTI_KERNEL",
+    "CONFIG_RUST_BITFIELD_KUNIT_TEST",
+];
 
 /// The modules of KVM's code that are compiled, declared as in its crate roots,
 /// `kvm_arm64.rs` and `kvm_arm64_nvhe.rs`. Of `view`, which is mostly about the
@@ -316,26 +328,31 @@ fn kernel_modules(kernel: &Path, out: &Path) -> String {
 
 /// The primitives that need nothing of the rest of the kernel.
 fn arm64_modules(ours: &Path) -> String {
-    [
+    let path = |name: &str| ours.join(format!("rust/kernel/arm64/{name}.rs"));
+    let mut modules = String::new();
+    for name in [
         "barrier",
         "copy",
         "cpucap",
+        "fp_access",
         "percpu",
         "registers",
         "sysreg",
         "world",
-    ]
-    .iter()
-    .map(|name| {
-        let path = ours.join(format!("rust/kernel/arm64/{name}.rs"));
-        module(&path, &format!("pub mod {name}"))
-    })
-    .collect::<String>()
-        + &match env::var_os("CARGO_FEATURE_INSTRUCTIONS") {
-            Some(_) => module(
-                &ours.join("rust/kernel/arm64/instruction.rs"),
-                "mod instruction",
-            ),
-            None => "pub(crate) use crate::simulated as instruction;\n".to_owned(),
-        }
+    ] {
+        modules += &module(&path(name), &format!("pub mod {name}"));
+    }
+    // Those of inline assembly.
+    for name in ["fp_registers", "instruction"] {
+        modules += &match env::var_os("CARGO_FEATURE_INSTRUCTIONS") {
+            Some(_) => module(&path(name), &format!("mod {name}")),
+            None => format!("pub(crate) use crate::simulated::{name};\n"),
+        };
+    }
+    // Text for assembly in files of its own, and a pair of calls.
+    let name = match env::var_os("CARGO_FEATURE_INSTRUCTIONS") {
+        Some(_) => "alternative",
+        None => "daif",
+    };
+    modules + &module(&path(name), &format!("pub mod {name}"))
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A function for each way to access each register, to look at its code.
 
-use crate::arm64::barrier::{dsb, isb, Ish, Nsh, Sy};
+use crate::arm64::barrier::{dmb, dsb, isb, pmr_sync, Ish, Nsh, Sy};
 use crate::arm64::copy::copy_once;
+use crate::arm64::fp_access::{FpAccess, FpTrapsOpened};
 use crate::arm64::registers::*;
-use crate::arm64::sysreg::{read, write, write_zero};
+use crate::arm64::sysreg::{at_s1e1, read, read_cntpct, write, write_zero};
 use crate::arm64::world::{Kernel, Nvhe, Vhe, World};
 use crate::for_each::for_each_register;
+use crate::{arm64_sve_state, user_fpsimd_state};
 use paste::paste;
 
 /// Two functions with C's calling convention: one that reads, one that writes.
@@ -72,4 +74,62 @@ extern "C" fn barriers() {
     dsb::<Nsh>();
     dsb::<Ish>();
     dsb::<Sy>();
+    dmb::<Sy>();
+}
+
+/// The barrier for masks of interrupts.
+#[no_mangle]
+extern "C" fn priority_barrier() {
+    pmr_sync();
+}
+
+/// A read of the counter.
+#[no_mangle]
+extern "C" fn counter() -> u64 {
+    read_cntpct()
+}
+
+/// A translation.
+///
+/// # Safety
+///
+/// Nobody calls this.
+#[no_mangle]
+unsafe extern "C" fn translate(address: u64) -> bool {
+    // SAFETY: Nobody calls this.
+    unsafe { at_s1e1(address, false) }
+}
+
+/// A translation that ignores permission overlays.
+///
+/// # Safety
+///
+/// Nobody calls this.
+#[no_mangle]
+unsafe extern "C" fn translate_ignoring_overlays(address: u64) -> bool {
+    // SAFETY: Nobody calls this.
+    unsafe { at_s1e1(address, true) }
+}
+
+/// Functions that move FP registers.
+macro_rules! moves {
+    ($($name:ident: $function:ident($($argument:ident: $type:ty),*);)*) => {
+        $(
+            #[no_mangle]
+            unsafe extern "C" fn $name($($argument: $type),*) {
+                // SAFETY: Nobody calls this.
+                unsafe {
+                    let access: FpAccess = FpTrapsOpened::assume_written().assume_synchronised();
+                    access.$function($($argument),*);
+                }
+            }
+        )*
+    };
+}
+
+moves! {
+    move_save_fpsimd: save_fpsimd(state: *mut user_fpsimd_state);
+    move_load_fpsimd: load_fpsimd(state: *const user_fpsimd_state);
+    move_save_sve: save_sve(registers: *mut arm64_sve_state, state: *mut user_fpsimd_state);
+    move_load_sve: load_sve(registers: *const arm64_sve_state, state: *const user_fpsimd_state);
 }

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! A CPU at EL2: its system registers, and what was done to them.
+//! A CPU at EL2: its registers, and what was done to them.
 
-use crate::arm64::registers::HCR_EL2;
+mod fp;
+
+pub use fp::FpRegisters;
+
+use crate::arm64::registers::{CPTR_EL2, HCR_EL2, PAR_EL1};
 use crate::arm64::sysreg::{Encoding, RegisterName, SystemRegister};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -44,6 +48,33 @@ pub enum Access {
     Isb,
     /// DSB, with its option.
     Dsb(&'static str),
+    /// DMB, with its option.
+    Dmb(&'static str),
+    /// AT S1E1R, or AT S1E1A.
+    At {
+        /// What was to be translated.
+        address: u64,
+        /// S1E1A, which does not look at permission overlays.
+        ignoring_overlays: bool,
+    },
+    /// A store of V0 to V31.
+    SaveV,
+    /// A load of V0 to V31.
+    LoadV,
+    /// A store of Z0 to Z31, P0 to P15 and FFR.
+    SaveSve {
+        /// The vector length in force, in bytes.
+        length: usize,
+    },
+    /// A load of Z0 to Z31, P0 to P15 and FFR.
+    LoadSve {
+        /// The vector length in force, in bytes.
+        length: usize,
+    },
+    /// A guest ran, from its entry to its exit.
+    Guest,
+    /// A function of C was called.
+    Call(&'static str),
 }
 
 impl fmt::Display for Access {
@@ -53,8 +84,31 @@ impl fmt::Display for Access {
             Access::Write { name, value } => write!(f, "msr {name} {value:#x}"),
             Access::Isb => f.write_str("isb"),
             Access::Dsb(option) => write!(f, "dsb {option}"),
+            Access::Dmb(option) => write!(f, "dmb {option}"),
+            Access::At {
+                address,
+                ignoring_overlays,
+            } => {
+                let name = if *ignoring_overlays { "s1e1a" } else { "s1e1r" };
+                write!(f, "at {name} {address:#x}")
+            }
+            Access::SaveV => f.write_str("save V"),
+            Access::LoadV => f.write_str("load V"),
+            Access::SaveSve { length } => write!(f, "save Z of {length}"),
+            Access::LoadSve { length } => write!(f, "load Z of {length}"),
+            Access::Guest => f.write_str("guest"),
+            Access::Call(function) => write!(f, "call {function}"),
         }
     }
+}
+
+/// What an AT instruction comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Translation {
+    /// It leaves this in `PAR_EL1`.
+    Par(u64),
+    /// It takes an exception itself.
+    Exception,
 }
 
 /// A simulated CPU.
@@ -66,6 +120,21 @@ pub struct Cpu {
     registers: BTreeMap<Encoding, u64>,
     capabilities: BTreeSet<u32>,
     trace: Vec<Access>,
+    fp: FpRegisters,
+    /// In bytes; 0 without SVE.
+    max_vector_length: usize,
+    has_fpmr: bool,
+    /// Whether what is in `CPTR_EL2` counts.
+    traps_fp: bool,
+    /// How often a guest was entered by the code that runs.
+    entries: u32,
+    /// What `CPTR_EL2` may be for an instruction: what it was at the last
+    /// context synchronisation event, and each value since.
+    cptr_in_force: Vec<fp::Cptr>,
+    /// The physical counter. It goes on with each read.
+    pub counter: u64,
+    /// What AT instructions come to.
+    pub translation: Translation,
 }
 
 thread_local! {
@@ -80,6 +149,14 @@ impl Cpu {
             registers: BTreeMap::new(),
             capabilities: BTreeSet::new(),
             trace: Vec::new(),
+            fp: FpRegisters::filled(0),
+            max_vector_length: 128,
+            has_fpmr: true,
+            traps_fp: true,
+            entries: 0,
+            cptr_in_force: Vec::new(),
+            counter: 0x1000_0000,
+            translation: Translation::Par(1),
         };
         cpu.add_capability(bindings::ARM64_ALWAYS_BOOT);
         cpu.add_capability(bindings::ARM64_ALWAYS_SYSTEM);
@@ -90,6 +167,7 @@ impl Cpu {
             cpu.add_capability(bindings::ARM64_KVM_HVHE);
         }
         cpu.set(HCR_EL2::from_raw(0).with_e2h(mode != Mode::Nvhe));
+        cpu.set(CPTR_EL2::from_raw(fp::open(mode != Mode::Nvhe)));
         cpu
     }
 
@@ -103,6 +181,11 @@ impl Cpu {
     /// Gives the system a capability, one of `bindings::ARM64_*`.
     pub fn add_capability(&mut self, capability: u32) {
         self.capabilities.insert(capability);
+    }
+
+    /// Takes a capability from the system.
+    pub fn remove_capability(&mut self, capability: u32) {
+        self.capabilities.remove(&capability);
     }
 
     /// Returns whether the system has a capability.
@@ -135,8 +218,9 @@ impl Cpu {
     ///
     /// # Panics
     ///
-    /// If the code does what stops a kernel: an UNDEFINED access.
-    pub fn run<T>(self, code: impl FnOnce() -> T) -> (Self, T) {
+    /// If the code does what stops a kernel: an UNDEFINED access, or an FP
+    /// instruction that may trap.
+    pub fn run<T>(mut self, code: impl FnOnce() -> T) -> (Self, T) {
         /// Takes the CPU off the thread, also when the code panics.
         struct OffThread;
 
@@ -146,6 +230,9 @@ impl Cpu {
             }
         }
 
+        // It was called somehow.
+        self.synchronise();
+        self.entries = 0;
         let before = CURRENT.replace(Some(self));
         assert!(before.is_none(), "this thread runs on a CPU already");
         let _off = OffThread;
@@ -186,19 +273,73 @@ impl Cpu {
     }
 
     pub(crate) fn mrs<N: RegisterName>(&mut self) -> u64 {
-        let value = self.register(self.reached::<N>());
+        let register = self.reached::<N>();
         let name = N::NAME;
+        self.check_access(register, name);
+        let value = self.register(register);
         self.trace.push(Access::Read { name, value });
         value
     }
 
     pub(crate) fn msr<N: RegisterName>(&mut self, value: u64) {
+        let register = self.reached::<N>();
         let name = N::NAME;
-        self.registers.insert(self.reached::<N>(), value);
+        self.check_access(register, name);
+        self.registers.insert(register, value);
         self.trace.push(Access::Write { name, value });
+        self.written(register);
     }
 
     pub(crate) fn barrier(&mut self, barrier: Access) {
         self.trace.push(barrier);
+    }
+
+    pub(crate) fn isb(&mut self) {
+        self.trace.push(Access::Isb);
+        self.synchronise();
+    }
+
+    pub(crate) fn mrs_cntpct(&mut self) -> u64 {
+        self.counter = self.counter.wrapping_add(1);
+        let (name, value) = ("CNTPCT_EL0", self.counter);
+        self.trace.push(Access::Read { name, value });
+        value
+    }
+
+    pub(crate) fn at_s1e1(&mut self, address: u64, ignoring_overlays: bool) -> bool {
+        self.trace.push(Access::At {
+            address,
+            ignoring_overlays,
+        });
+        match self.translation {
+            Translation::Par(value) => {
+                self.set(PAR_EL1::from(value));
+                self.synchronise();
+                true
+            }
+            // And PAR_EL1 means nothing.
+            Translation::Exception => {
+                self.set(PAR_EL1::from(!0));
+                self.synchronise();
+                false
+            }
+        }
+    }
+
+    /// C code was called.
+    pub(crate) fn called(&mut self, function: &'static str) {
+        self.trace.push(Access::Call(function));
+    }
+
+    /// Enters a guest, which `guest` plays, and leaves it: both are context
+    /// synchronisation events.
+    pub(crate) fn enter<T>(&mut self, guest: impl FnOnce(&mut Self) -> T) -> T {
+        self.entries += 1;
+        assert!(self.entries < 1000, "the guest is entered on and on");
+        self.synchronise();
+        self.trace.push(Access::Guest);
+        let result = guest(self);
+        self.synchronise();
+        result
     }
 }

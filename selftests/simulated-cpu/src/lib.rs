@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The arm64 primitives of the kernel crate, on a simulated CPU.
 //!
-//! The files are those of the kernel, by their paths; only
-//! `rust/kernel/arm64/instruction.rs`, which has the inline assembly, is
+//! The files are those of the kernel, by their paths; only `instruction.rs` and
+//! `fp_registers.rs` of `rust/kernel/arm64/`, which have the inline assembly, are
 //! replaced: by [`simulated`], which works on the [`Cpu`] of the thread. So
 //! code on top of the primitives runs in ordinary tests on any machine, and
 //! its every access to a register is seen.
@@ -22,6 +22,8 @@ pub mod accessors;
 #[cfg(not(feature = "instructions"))]
 mod cpu;
 #[cfg(not(feature = "instructions"))]
+mod functions;
+#[cfg(not(feature = "instructions"))]
 pub mod simulated;
 mod standin;
 mod structures;
@@ -29,7 +31,9 @@ mod structures;
 mod tests;
 
 #[cfg(not(feature = "instructions"))]
-pub use cpu::{Access, Cpu, Mode};
+pub use cpu::{Access, Cpu, FpRegisters, Mode, Translation};
+#[cfg(not(feature = "instructions"))]
+pub use functions::*;
 pub use standin::*;
 pub use structures::*;
 

@@ -32,6 +32,43 @@ pub mod error {
     }
 }
 
+/// Types that are used for what they are not.
+pub mod types {
+    /// What keeps a type on its thread.
+    pub type NotThreadSafe = core::marker::PhantomData<*mut ()>;
+}
+
+/// Strings of C.
+pub mod str {
+    use core::ffi::{c_char, CStr};
+
+    /// What strings of C can do besides.
+    pub trait CStrExt {
+        /// Returns the pointer that C takes.
+        fn as_char_ptr(&self) -> *const c_char;
+    }
+
+    impl CStrExt for CStr {
+        fn as_char_ptr(&self) -> *const c_char {
+            self.as_ptr()
+        }
+    }
+}
+
+/// Interrupts of the CPU.
+pub mod interrupt {
+    use core::marker::PhantomData;
+
+    /// Proof that they are disabled.
+    #[derive(Debug)]
+    pub struct LocalInterruptDisabled(crate::types::NotThreadSafe);
+
+    /// Disables them. A simulated CPU has none.
+    pub fn local_interrupt_disable() -> LocalInterruptDisabled {
+        LocalInterruptDisabled(PhantomData)
+    }
+}
+
 /// Conditions that the kernel's build proves.
 pub mod build_assert {
     pub use crate::build_assert;
@@ -81,6 +118,9 @@ unsafe impl Zeroable for bool {}
 // SAFETY: All zeroes are NULL.
 unsafe impl<T> Zeroable for *mut T {}
 
+// SAFETY: All zeroes are NULL.
+unsafe impl<T> Zeroable for *const T {}
+
 // SAFETY: All zeroes are an array of zeroes.
 unsafe impl<T: Zeroable, const N: usize> Zeroable for [T; N] {}
 
@@ -118,4 +158,23 @@ macro_rules! asm {
 #[macro_export]
 macro_rules! concat_literals {
     ($($text:literal)*) => { concat!($($text),*) };
+}
+
+/// The kernel's `static_key_is_enabled!`.
+#[macro_export]
+macro_rules! static_key_is_enabled {
+    ($key:path) => {{
+        let _: *const $crate::static_key_false = &raw const $key;
+        $crate::is_static_key_enabled(stringify!($key))
+    }};
+}
+
+/// The kernel's `static_branch_unlikely!`.
+#[macro_export]
+macro_rules! static_branch_unlikely {
+    ($key:path, $type:ty, $field:ident) => {{
+        let key: *const $type = &raw const $key;
+        let _: *const $crate::static_key_false = &raw const (*key).$field;
+        $crate::is_static_key_enabled(stringify!($field))
+    }};
 }

@@ -15,7 +15,8 @@
 //! - a function that works something out from registers and flags: add a field
 //!   to [`answers`], which a test sets, and a function that returns it;
 //! - a function that computes a value from a value: add one that computes
-//!   another value than any other function here, so that a mix-up shows.
+//!   another value than any other function here, so that a mix-up shows;
+//! - a function that does something: add it to `functions.rs`.
 
 #![allow(non_camel_case_types, non_upper_case_globals, missing_docs)]
 
@@ -97,14 +98,53 @@ structures! {
         used_lrs: u32,
     }
 
+    /// `struct vgic_v5_cpu_if`.
+    struct vgic_v5_cpu_if {
+        vgic_vmcr: u64,
+    }
+
     /// The union in `struct vgic_cpu`.
     struct vgic_cpu__bindgen_ty_1 {
         vgic_v3: vgic_v3_cpu_if,
+        vgic_v5: vgic_v5_cpu_if,
     }
 
     /// `struct vgic_cpu`.
     struct vgic_cpu {
         __bindgen_anon_1: vgic_cpu__bindgen_ty_1,
+    }
+
+    /// The elements of `fgt` in `struct kvm_vcpu_arch`.
+    struct kvm_vcpu_arch__bindgen_ty_1 {
+        r: u64,
+        w: u64,
+    }
+
+    /// `struct arch_timer_offset`.
+    struct arch_timer_offset {
+        vm_offset: *mut u64,
+        vcpu_offset: *mut u64,
+    }
+
+    /// `struct arch_timer_context`.
+    struct arch_timer_context {
+        offset: arch_timer_offset,
+    }
+
+    /// `struct arch_timer_cpu`.
+    struct arch_timer_cpu {
+        timers: [arch_timer_context; 4],
+    }
+
+    /// `struct kvm_pmu_events`.
+    struct kvm_pmu_events {
+        events_host: u64,
+        events_guest: u64,
+    }
+
+    /// `struct kvm_pmu`.
+    struct kvm_pmu {
+        events: kvm_pmu_events,
     }
 
     /// `struct kvm_vcpu_arch`.
@@ -116,6 +156,7 @@ structures! {
         hcr_el2: u64,
         hcrx_el2: u64,
         mdcr_el2: u64,
+        fgt: [kvm_vcpu_arch__bindgen_ty_1; 10],
         fault: kvm_vcpu_fault_info,
         cflags: u8,
         iflags: u8,
@@ -125,6 +166,8 @@ structures! {
         external_mdscr_el1: u64,
         debug_owner: u32,
         vgic_cpu: vgic_cpu,
+        timer_cpu: arch_timer_cpu,
+        pmu: kvm_pmu,
         vsesr_el2: u64,
         pid: pid_t,
         sysreg_features: u32,
@@ -132,30 +175,32 @@ structures! {
         answers: answers,
     }
 
-    /// What the C functions below answer for a vCPU.
+    /// What the C functions below and in `functions.rs` answer for a vCPU.
     struct answers {
         is_hyp_ctxt: bool,
         vcpu_el2_e2h_is_set: bool,
         vserror_state_is_nested: bool,
         is_nested_nv3_ctxt: bool,
-        fp_in_cpu: fp_in_cpu,
-    }
-
-    /// What is in the FP registers of the CPU, as far as it is the guest's.
-    struct fp_in_cpu {
-        /// `guest_owns_fp_regs()`.
-        guest_owns: bool,
-        /// The guest has SVE: `ZCR_EL1`.
-        has_sve: bool,
-        has_fpmr: bool,
-        fp_regs: user_fpsimd_state,
-        zcr_el1: u64,
-        fpmr: u64,
+        /// The guest may use ERETAA, and its signature is right.
+        eretax_is_right: bool,
+        /// Where it leads to then.
+        eretax_target: u64,
+        /// What `__vgic_v3_perform_cpuif_access()` returns.
+        vgic_v3_access: i32,
+        /// What `__vgic_v2_perform_cpuif_access()` returns.
+        vgic_v2_access: i32,
+        /// What the handlers of pKVM for protected guests return.
+        is_handled_by_pkvm: bool,
+        /// A TLBI of EL1 that the guest has, as `sys_reg()` numbers it.
+        tlbi_s1e1: u32,
+        /// A TLBI of EL2 that the guest has.
+        tlbi_s1e2: u32,
     }
 
     /// `struct kvm_vcpu`.
     struct kvm_vcpu {
         kvm: *mut kvm,
+        guest_debug: usize,
         arch: kvm_vcpu_arch,
     }
 
@@ -165,10 +210,55 @@ structures! {
         host_vcpu: *mut kvm_vcpu,
     }
 
+    /// `host_debug_state` in `struct kvm_host_data`.
+    struct kvm_host_data__bindgen_ty_2 {
+        mdcr_el2: u64,
+    }
+
     /// `struct kvm_host_data`.
     struct kvm_host_data {
+        flags: usize,
         host_ctxt: kvm_cpu_context,
+        sve_regs: *mut arm64_sve_state,
         fp_owner: u32,
+        host_debug_state: kvm_host_data__bindgen_ty_2,
+    }
+
+    /// `struct kvm_nvhe_init_params`.
+    struct kvm_nvhe_init_params {
+        hcr_el2: usize,
+    }
+
+    /// `atomic_t`.
+    struct atomic_t {
+        counter: i32,
+    }
+
+    /// `atomic64_t`.
+    struct atomic64_t {
+        counter: i64,
+    }
+
+    /// `struct kvm_vmid`.
+    struct kvm_vmid {
+        id: atomic64_t,
+    }
+
+    /// `struct kvm_s2_mmu`.
+    struct kvm_s2_mmu {
+        vmid: kvm_vmid,
+        pgd_phys: u64,
+        vtcr: u64,
+    }
+
+    /// `struct vgic_dist`.
+    struct vgic_dist {
+        vgic_model: u32,
+    }
+
+    /// `struct host_mmu`.
+    struct host_mmu {
+        arch: kvm_arch,
     }
 
     /// `struct kvm_protected_vm`.
@@ -178,10 +268,13 @@ structures! {
 
     /// `struct kvm_arch`.
     struct kvm_arch {
+        mmu: kvm_s2_mmu,
+        vgic: vgic_dist,
         flags: u64,
         vcpu_features: [u64; 1],
         id_regs: [u64; 56],
         midr_el1: u64,
+        vncr_tlb_count: atomic_t,
         pkvm: kvm_protected_vm,
     }
 
@@ -197,23 +290,116 @@ pub type pid_t = i32;
 #[derive(Debug)]
 pub enum arm64_sve_state {}
 
-/// `struct kvm_s2_mmu`, behind a pointer.
-#[derive(Debug)]
-pub enum kvm_s2_mmu {}
+macro_rules! variables {
+    ($($(#[$doc:meta])* $name:ident: $type:ty;)*) => {
+        $(
+            $(#[$doc])*
+            // SAFETY: All zeroes are a value: it is `Zeroable`.
+            pub static mut $name: $type = unsafe { core::mem::zeroed() };
+        )*
+    };
+}
 
-/// The per-CPU variable. Nobody uses this one: a CPU's own copy is where the
-/// CPU's register says that it is, which [`Cpu`](crate::Cpu) sets.
-pub static mut kvm_host_data: kvm_host_data =
+// Per-CPU variables. Nobody uses these: a CPU's own copies are where the CPU's
+// register says that they are, which tests set. All are as far away.
+variables! {
+    /// What KVM keeps for a CPU.
+    kvm_host_data: kvm_host_data;
+    /// The registers of the hypervisor while a guest runs.
+    kvm_hyp_ctxt: kvm_cpu_context;
+    /// Where exceptions of a guest go.
+    kvm_hyp_vector: usize;
+    /// What EL2 was set up with.
+    kvm_init_params: kvm_nvhe_init_params;
+    /// Where exceptions of the kernel go.
+    this_cpu_vector: *const core::ffi::c_char;
+}
+
+// Variables that are the same for all tests.
+variables! {
+    /// Static key.
+    vgic_v2_cpuif_trap: static_key_false;
+    /// Static key.
+    vgic_v3_cpuif_trap: static_key_false;
+    /// Static key.
+    kvm_protected_mode_initialized: static_key_false;
+    /// Has a static key.
+    kvm_vgic_global_state: vgic_global;
+    /// The kernel's vectors. Only where they are matters.
+    vectors: [u8; 16];
+}
+
+/// The number of bits of a VMID.
+pub static mut kvm_arm_vmid_bits: u32 = 16;
+/// The longest vector that the host has, in bytes.
+pub static mut kvm_host_sve_max_vl: u32 = 64;
+/// Stage 2 of the host, with pKVM.
+pub static mut host_mmu: host_mmu = {
     // SAFETY: All zeroes are a value: it is `Zeroable`.
-    unsafe { core::mem::zeroed() };
+    let mut mmu: host_mmu = unsafe { core::mem::zeroed() };
+    mmu.arch.mmu.vtcr = 0x1405;
+    mmu.arch.mmu.pgd_phys = 0x4005_7000;
+    mmu
+};
+
+/// `struct static_key_false`. What is enabled is said by
+/// [`set_static_keys`](crate::set_static_keys), for one thread.
+#[derive(Debug)]
+pub struct static_key_false;
+
+/// `struct vgic_global`.
+#[derive(Debug)]
+pub struct vgic_global {
+    /// Static key.
+    pub gicv3_cpuif: static_key_false,
+}
 
 pub const KVM_ARCH_FLAG_MTE_ENABLED: u32 = 1;
 pub const KVM_ARCH_FLAG_HAS_RAN_ONCE: u32 = 2;
 pub const KVM_ARCH_FLAG_GUEST_HAS_SVE: u32 = 9;
 pub const KVM_ARCH_FLAG_WRITABLE_IMP_ID_REGS: u32 = 10;
 pub const KVM_ARM_VCPU_HAS_EL2: u32 = 7;
+pub const KVM_GUESTDBG_SINGLESTEP: u32 = 2;
+pub const KVM_HOST_DATA_FLAG_VCPU_IN_HYP_CONTEXT: u32 = 4;
+pub const KVM_HOST_DATA_FLAG_L1_VNCR_MAPPED: u32 = 5;
+pub const kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V5: u32 = 16;
+pub const VCPU_INITIALIZED: u8 = 1 << 0;
+pub const PMUSERENR_ON_CPU: u16 = 1 << 5;
+pub const PAGE_SIZE: usize = 4096;
+pub const ARMV8_PMU_USERENR_MASK: u32 = 0xf;
+pub const ARM_EXIT_WITH_SERROR_BIT: u32 = 31;
+pub const ARM_EXCEPTION_IRQ: u32 = 0;
+pub const ARM_EXCEPTION_EL1_SERROR: u32 = 1;
+pub const ARM_EXCEPTION_TRAP: u32 = 2;
+pub const ARM_EXCEPTION_IL: u32 = 3;
+pub const CPTR_EL2_TAM: u32 = 1 << 30;
+pub const CPTR_EL2_TTA: u32 = 1 << 20;
+pub const CPTR_EL2_TSM: u32 = 1 << 12;
+pub const CPTR_EL2_TFP: u32 = 1 << 10;
+pub const CPTR_EL2_TZ: u32 = 1 << 8;
+pub const ESR_ELx_FSC: u32 = 0x3f;
+pub const ESR_ELx_ISV_SHIFT: u32 = 24;
+pub const GICV3_PRIO_UNMASKED: u32 = 0xe0;
+pub const GICV3_PRIO_IRQ: u32 = 0xc0;
+pub const GICV3_PRIO_PSR_I_SET: u32 = 1 << 4;
+pub const kvm_arch_timers_TIMER_PTIMER: u32 = 0;
+pub const kvm_arch_timers_TIMER_VTIMER: u32 = 1;
+pub const kvm_arch_timers_TIMER_HVTIMER: u32 = 2;
+pub const kvm_arch_timers_TIMER_HPTIMER: u32 = 3;
+pub const fgt_group_id_HFGRTR_GROUP: u32 = 1;
+pub const fgt_group_id_HDFGRTR_GROUP: u32 = 2;
+pub const fgt_group_id_HFGITR_GROUP: u32 = 3;
+pub const fgt_group_id_HAFGRTR_GROUP: u32 = 4;
+pub const fgt_group_id_HFGRTR2_GROUP: u32 = 5;
+pub const fgt_group_id_HDFGRTR2_GROUP: u32 = 6;
+pub const fgt_group_id_HFGITR2_GROUP: u32 = 7;
+pub const fgt_group_id_ICH_HFGRTR_GROUP: u32 = 8;
+pub const fgt_group_id_ICH_HFGITR_GROUP: u32 = 9;
+pub const PSR_F_BIT: u32 = 1 << 6;
+pub const PSR_I_BIT: u32 = 1 << 7;
 pub const PSR_MODE_MASK: u32 = 0xf;
 pub const PSR_MODE32_BIT: u32 = 0x10;
+pub const PSR_MODE_EL0t: u32 = 0;
 pub const PSR_MODE_EL1t: u32 = 4;
 pub const PSR_MODE_EL1h: u32 = 5;
 pub const PSR_MODE_EL2t: u32 = 8;
@@ -222,7 +408,9 @@ pub const PSR_IL_BIT: u32 = 1 << 20;
 pub const kvm_vcpu_arch_VCPU_DEBUG_FREE: u32 = 0;
 pub const kvm_vcpu_arch_VCPU_DEBUG_HOST_OWNED: u32 = 1;
 pub const kvm_vcpu_arch_VCPU_DEBUG_GUEST_OWNED: u32 = 2;
+pub const kvm_host_data_FP_STATE_FREE: u32 = 0;
 pub const kvm_host_data_FP_STATE_HOST_OWNED: u32 = 1;
+pub const kvm_host_data_FP_STATE_GUEST_OWNED: u32 = 2;
 pub const PKVM_HOST_STATE_DIRTY: u8 = 1 << 4;
 pub const PKVM_HCR_EL2_HOST_PVM: u64 = (1 << 13) | (1 << 14) | (1 << 8);
 pub const PKVM_HCR_EL2_HOST_NPVM: u64 = PKVM_HCR_EL2_HOST_PVM
@@ -283,32 +471,13 @@ pub unsafe fn kvm_vcpu_apply_reg_masks(_: *const kvm_vcpu, register: u32, value:
             .contains(&register),
         "no masks for register {register}"
     );
+    // Lengths stay what they are.
+    if [crate::vcpu_sysreg_ZCR_EL1, crate::vcpu_sysreg_ZCR_EL2].contains(&register) {
+        return value & 0xf;
+    }
     let bits = u64::from(register).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let (res0, res1) = (bits & 0x1111_1111_1111_1111, !bits & 0x2222_2222_2222_2222);
     (value & !res0) | res1
-}
-
-/// `fpsimd_sve_sync()`: takes the guest's FP state out of the CPU, if it is
-/// there.
-///
-/// # Safety
-///
-/// `vcpu` must be valid, and nobody else use it.
-pub unsafe fn pkvm_fpsimd_sve_sync(vcpu: *mut kvm_vcpu) {
-    // SAFETY: By the safety requirements.
-    let arch = unsafe { &mut (*vcpu).arch };
-    let fp = &mut arch.answers.fp_in_cpu;
-    if !fp.guest_owns {
-        return;
-    }
-    fp.guest_owns = false;
-    arch.ctxt.fp_regs = fp.fp_regs.clone();
-    if fp.has_sve {
-        arch.ctxt.sys_regs[crate::vcpu_sysreg_ZCR_EL1 as usize] = fp.zcr_el1;
-    }
-    if fp.has_fpmr {
-        arch.ctxt.sys_regs[crate::vcpu_sysreg_FPMR as usize] = fp.fpmr;
-    }
 }
 
 macro_rules! translations {

@@ -26,7 +26,9 @@ fn what_is_written_by_one_name_is_read_by_each_alias_and_no_other() {
         let names = usable(mode != Mode::Nvhe);
         let writes = vec((0..names.len(), any::<u64>()), 1..40);
         let outcome = runner().run(&writes, |writes| {
-            let (_, checked) = Cpu::new(mode).run(|| -> Result<(), TestCaseError> {
+            let mut cpu = Cpu::new(mode);
+            cpu.trap_no_fp();
+            let (_, checked) = cpu.run(|| -> Result<(), TestCaseError> {
                 // What was there before counts as written, too.
                 let mut model: BTreeMap<&str, u64> = names
                     .iter()

@@ -200,7 +200,114 @@ fn each_access_is_one_instruction_with_the_right_register() {
         .iter()
         .map(|i| i.text.as_str())
         .collect();
-    assert_eq!(barriers, ["isb", "dsb nsh", "dsb ish", "dsb sy", "ret"]);
+    assert_eq!(
+        barriers,
+        ["isb", "dsb nsh", "dsb ish", "dsb sy", "dmb sy", "ret"]
+    );
+    check_others(&functions);
+    check_fp(&functions);
+}
+
+/// The text of a function.
+fn text<'a>(functions: &'a Functions, name: &str) -> Vec<&'a str> {
+    let function = functions.get(name);
+    let function = function.unwrap_or_else(|| panic!("no function {name}"));
+    function.iter().map(|i| i.text.as_str()).collect()
+}
+
+/// Instructions that are no accesses.
+fn check_others(functions: &Functions) {
+    assert_eq!(text(functions, "priority_barrier"), ["dsb sy", "ret"]);
+    // The replacement is behind the function: FEAT_ECV.
+    assert_eq!(
+        text(functions, "counter"),
+        [
+            "isb",
+            "mrs x0, CNTPCT_EL0",
+            "ret",
+            "nop",
+            "mrs x0, CNTPCTSS_EL0"
+        ]
+    );
+    for (name, instruction) in [
+        ("translate", "at s1e1r, "),
+        ("translate_ignoring_overlays", "at s1e1a, "),
+    ] {
+        let text = text(functions, name);
+        let at = text.iter().position(|i| i.starts_with(instruction));
+        let at = at.unwrap_or_else(|| panic!("{name} has no {instruction}: {text:?}"));
+        assert_eq!(text[at + 1], "isb", "{name}");
+        let others = text.iter().filter(|i| i.starts_with("at "));
+        assert_eq!(others.count(), 1, "{name}");
+    }
+}
+
+/// FP registers: each one moves once, to a place of its own, and so does the
+/// status.
+fn check_fp(functions: &Functions) {
+    for (name, mnemonic) in [("move_save_fpsimd", "stp"), ("move_load_fpsimd", "ldp")] {
+        let text = text(functions, name);
+        let pairs: Vec<&str> = text.iter().copied().filter(|i| i.contains(" q")).collect();
+        let expected: Vec<String> = (0..16)
+            .map(|n| {
+                let place = match n {
+                    0 => "[x0]".to_owned(),
+                    _ => format!("[x0, #{:#x}]", 32 * n),
+                };
+                format!("{mnemonic} q{}, q{}, {place}", 2 * n, 2 * n + 1)
+            })
+            .collect();
+        assert_eq!(pairs, expected, "{name}");
+        check_status(&text, name);
+    }
+    for (name, mnemonic) in [("move_save_sve", "str"), ("move_load_sve", "ldr")] {
+        let text = text(functions, name);
+        let is_sve = |i: &&str| ["z", "p"].iter().any(|r| is_register(i, r)) || i.contains("ffr");
+        let sve: Vec<&str> = text.iter().copied().filter(is_sve).collect();
+        let place = |n: usize| match n {
+            0 => "[x0]".to_owned(),
+            _ => format!("[x0, #{n:#x}, mul vl]"),
+        };
+        let mut expected: Vec<String> = (0..32)
+            .map(|n| format!("{mnemonic} z{n}, {}", place(n)))
+            .collect();
+        let predicates = (0..16).map(|n| format!("{mnemonic} p{n}, {}", place(n)));
+        let ffr = format!("{mnemonic} p0, {}", place(16));
+        // FFR moves by way of P0, which keeps its own value.
+        if mnemonic == "str" {
+            expected.extend(predicates);
+            expected.extend(["rdffr p0.b".to_owned(), ffr, "ldr p0, [x0]".to_owned()]);
+        } else {
+            expected.extend([ffr, "wrffr p0.b".to_owned()]);
+            expected.extend(predicates);
+        }
+        assert_eq!(sve, expected, "{name}");
+        let lengths: Vec<&str> = text
+            .iter()
+            .copied()
+            .filter(|i| i.starts_with("addvl"))
+            .collect();
+        assert_eq!(lengths, ["addvl x0, x0, #0x1f", "addvl x0, x0, #0x1"]);
+        check_status(&text, name);
+    }
+}
+
+/// Whether the first operand is a register whose name starts like that.
+fn is_register(instruction: &str, start: &str) -> bool {
+    let operand = instruction
+        .split_once(' ')
+        .map_or("", |(_, operands)| operands);
+    let number = operand
+        .strip_prefix(start)
+        .and_then(|rest| rest.chars().next());
+    number.is_some_and(|c| c.is_ascii_digit())
+}
+
+fn check_status(text: &[&str], name: &str) {
+    for register in ["FPSR", "FPCR"] {
+        let accesses = text.iter().filter(|i| i.contains(register));
+        assert_eq!(accesses.count(), 1, "{name}: {register}");
+    }
 }
 
 /// `functions["copy_three_pairs"]`: no other loads and stores, so that each word

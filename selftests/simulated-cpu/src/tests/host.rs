@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! A CPU with a kernel on it, and vCPUs that take turns.
 
-use super::machine::{fill_context, Cpus, Vcpu};
-use crate::arm64::registers::{TPIDR_EL1, TPIDR_EL2};
-use crate::{kvm_cpu_context, kvm_host_data, kvm_vcpu, Cpu, Mode};
+use super::machine::{fill_context, mark, Cpus, Vcpu};
+use super::per_cpu::PerCpu;
+use crate::arm64::registers::{HCR_EL2, TPIDR_EL1, TPIDR_EL2, ZCR_EL2};
+use crate::{bindings, kvm_cpu_context, kvm_host_data, kvm_vcpu, Cpu, Mode};
 use std::ptr::NonNull;
 
 /// Whose code and per-CPU variables.
@@ -20,22 +21,66 @@ pub(super) struct Host {
     pub(super) cpus: Cpus,
     cpu: Option<Cpu>,
     /// The kernel's, and the hypervisor's if that is not the kernel.
-    data: [Box<kvm_host_data>; 2],
+    data: [PerCpu; 2],
+    /// Where pKVM's EL2 keeps the host's SVE registers.
+    pub(super) sve_regs: Vec<u8>,
     pub(super) vcpus: Vec<Vcpu>,
+}
+
+/// Where the hypervisor's vectors for a guest are.
+pub(super) const HYP_VECTOR: usize = 0xffff_8000_0001_0800;
+
+/// Where the kernel's vectors are, on this CPU.
+pub(super) const THIS_CPU_VECTOR: usize = 0xffff_8000_0002_0000;
+
+/// What is in `HCR_EL2` while the host runs.
+pub(super) fn host_hcr(mode: Mode) -> HCR_EL2 {
+    let hcr = HCR_EL2::from(0).with_rw(true);
+    match mode {
+        Mode::Vhe => hcr
+            .with_tge(true)
+            .with_e2h(true)
+            .with_amo(true)
+            .with_imo(true)
+            .with_fmo(true),
+        Mode::Nvhe => hcr.with_api(true).with_apk(true),
+        Mode::Hvhe => hcr.with_api(true).with_apk(true).with_e2h(true),
+    }
+}
+
+/// The value of `ZCR_EL2` for the host's longest vector.
+pub(super) fn host_zcr() -> u64 {
+    // SAFETY: Nobody writes it.
+    u64::from(unsafe { bindings::kvm_host_sve_max_vl } / 16 - 1)
 }
 
 impl Host {
     /// One that has run no vCPU yet.
     pub(super) fn new(cpus: Cpus, vcpus: Vec<Vcpu>) -> Self {
+        let mut sve_regs = vec![0; crate::FpRegisters::sve_size(256)];
         let data = ["the kernel's", "stale"].map(|name| {
-            let mut data = Box::<kvm_host_data>::default();
+            let mut image = PerCpu::new();
+            let data = image.of(&raw mut bindings::kvm_host_data);
             fill_context(&mut data.host_ctxt, name);
-            data
+            data.host_debug_state.mdcr_el2 = mark(name, "mdcr_el2");
+            data.sve_regs = sve_regs.as_mut_ptr().cast();
+            *image.of(&raw mut bindings::kvm_hyp_vector) = HYP_VECTOR;
+            *image.of(&raw mut bindings::this_cpu_vector) =
+                std::ptr::without_provenance(THIS_CPU_VECTOR);
+            let hcr: u64 = host_hcr(cpus.mode).into();
+            image.of(&raw mut bindings::kvm_init_params).hcr_el2 = hcr as usize;
+            image
         });
+        let mut cpu = cpus.cpu();
+        cpu.set(host_hcr(cpus.mode));
+        if cpus.have.sve {
+            cpu.set(ZCR_EL2::from(host_zcr()));
+        }
         let mut host = Self {
             cpus,
-            cpu: Some(cpus.cpu()),
+            cpu: Some(cpu),
             data,
+            sve_regs,
             vcpus,
         };
         host.set_this_cpu_offsets();
@@ -44,6 +89,11 @@ impl Host {
 
     /// What an image keeps for this CPU.
     pub(super) fn data(&mut self, image: Image) -> &mut kvm_host_data {
+        self.image(image).of(&raw mut bindings::kvm_host_data)
+    }
+
+    /// The per-CPU variables of an image.
+    pub(super) fn image(&mut self, image: Image) -> &mut PerCpu {
         let kernel = image == Image::Kernel && self.cpus.mode != Mode::Vhe;
         &mut self.data[usize::from(!kernel)]
     }
@@ -55,10 +105,7 @@ impl Host {
 
     /// Puts the distances to what is this CPU's where images look for them.
     pub(super) fn set_this_cpu_offsets(&mut self) {
-        let [kernel, hyp] = [Image::Kernel, Image::Hyp].map(|image| {
-            let data = (&raw mut *self.data(image)).expose_provenance();
-            data.wrapping_sub((&raw mut bindings::kvm_host_data).expose_provenance())
-        });
+        let [kernel, hyp] = [Image::Kernel, Image::Hyp].map(|image| self.image(image).distance());
         self.cpu().set(TPIDR_EL2::from(hyp as u64));
         if self.cpus.mode != Mode::Vhe {
             self.cpu().set(TPIDR_EL1::from(kernel as u64));

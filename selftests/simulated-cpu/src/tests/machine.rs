@@ -4,7 +4,7 @@
 
 use super::names;
 use crate::arm64::registers::HCR_EL2;
-use crate::{answers, kvm, kvm_cpu_context, kvm_vcpu, Cpu, Mode};
+use crate::{answers, kvm, kvm_cpu_context, kvm_s2_mmu, kvm_vcpu, Cpu, FpRegisters, Mode};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -75,6 +75,7 @@ impl Cpus {
         let mut cpu = Cpu::new(self.mode);
         let have = self.have;
         for (has, capability) in [
+            (true, bindings::ARM64_HAS_FPSIMD),
             (have.tcr2, bindings::ARM64_HAS_TCR2),
             (have.s1pie, bindings::ARM64_HAS_S1PIE),
             (have.s1poe, bindings::ARM64_HAS_S1POE),
@@ -95,6 +96,12 @@ impl Cpus {
             if has {
                 cpu.add_capability(capability);
             }
+        }
+        if !have.sve {
+            cpu.remove_sve();
+        }
+        if !have.fpmr {
+            cpu.remove_fpmr();
         }
         fill_cpu(&mut cpu, "host");
         cpu
@@ -245,11 +252,17 @@ pub(super) fn mark(owner: &str, name: &str) -> u64 {
     text.fold(0xcbf2_9ce4_8422_2325, hash)
 }
 
+/// Registers that [`fill_cpu`] leaves alone.
+pub(super) const NOT_FILLED: [&str; 2] = ["HCR_EL2", "CPTR_EL2"];
+
 /// Gives each register of a CPU a value of `owner`'s. `HCR_EL2` keeps its own:
-/// the kernel's mode is in it.
+/// the kernel's mode is in it; and `CPTR_EL2`, which says what the kernel can
+/// use.
 pub(super) fn fill_cpu(cpu: &mut Cpu, owner: &str) {
-    for name in names::REGISTERS.iter().filter(|name| **name != "HCR_EL2") {
-        names::set(cpu, name, mark(owner, name));
+    for name in names::REGISTERS {
+        if !NOT_FILLED.contains(name) {
+            names::set(cpu, name, mark(owner, name));
+        }
     }
 }
 
@@ -291,6 +304,12 @@ pub(super) struct Vcpu {
     pub(super) vcpu: Box<kvm_vcpu>,
     /// The VNCR page of one that has a virtual EL2, from its start.
     pub(super) vncr: Vec<u64>,
+    /// The SVE registers, for the longest vector of the guest.
+    pub(super) sve_state: Vec<u8>,
+    /// Stage 2.
+    pub(super) mmu: Box<kvm_s2_mmu>,
+    /// The VM's and the vCPU's offset of each timer.
+    pub(super) offsets: Box<[[u64; 2]; 4]>,
     pub(super) kvm: Box<kvm>,
     /// What the guest has, where the CPUs have it.
     pub(super) features: Features,
@@ -327,7 +346,10 @@ impl Vcpu {
         let mut vcpu = Box::<kvm_vcpu>::default();
         fill_context(&mut vcpu.arch.ctxt, name);
         vcpu.arch.external_mdscr_el1 = mark(name, "external_mdscr_el1");
-        vcpu.arch.hcr_el2 = HCR_EL2::from(0).with_rw(!guest.aarch32).into();
+        vcpu.arch.hcr_el2 = HCR_EL2::from(0)
+            .with_rw(!guest.aarch32)
+            .with_e2h(cpus.mode != Mode::Nvhe)
+            .into();
         vcpu.arch.debug_owner = guest.debug_owner as u32;
         // Flags that are somebody else's.
         vcpu.arch.sflags = !bindings::SYSREGS_ON_CPU & mark(name, "sflags") as u16;
@@ -339,10 +361,20 @@ impl Vcpu {
             // Nobody may look for them here then.
             vcpu.arch.ctxt.sys_regs[VNCR_START..].fill(mark(name, "unused"));
         }
+        // Shorter than the longest of the host.
+        vcpu.arch.sve_max_vl = 48;
+        let mut mmu = Box::<kvm_s2_mmu>::default();
+        mmu.vtcr = mark(name, "vtcr");
+        mmu.pgd_phys = mark(name, "pgd_phys") & 0x000f_ffff_ffff_f000;
+        mmu.vmid.id.counter = mark(name, "vmid") as i64;
+        let sve_state = FpRegisters::filled(mark(name, "Z")).sve(vcpu.arch.sve_max_vl as usize);
         let mut made = Self {
             guest,
             vcpu,
             vncr,
+            sve_state,
+            mmu,
+            offsets: Box::default(),
             kvm,
             features,
             is_protected: guest.is_protected && cpus.pkvm,
@@ -366,6 +398,18 @@ impl Vcpu {
         self.vcpu.kvm = &raw mut *self.kvm;
         if self.features.nv {
             self.vcpu.arch.ctxt.vncr_array = self.vncr.as_mut_ptr();
+        }
+        self.vcpu.arch.sve_state = self.sve_state.as_mut_ptr().cast();
+        self.vcpu.arch.hw_mmu = &raw mut *self.mmu;
+        let timers = self.vcpu.arch.timer_cpu.timers.iter_mut();
+        for (timer, [vm, vcpu]) in timers.zip(self.offsets.iter_mut()) {
+            // NULL is no offset.
+            let place = |offset: &mut u64| match *offset {
+                0 => std::ptr::null_mut(),
+                _ => std::ptr::from_mut(offset),
+            };
+            timer.offset.vm_offset = place(vm);
+            timer.offset.vcpu_offset = place(vcpu);
         }
     }
 

@@ -11,6 +11,7 @@ mod guest_view;
 mod host;
 mod machine;
 mod names;
+mod per_cpu;
 mod pkvm;
 mod places;
 mod pstate;
@@ -21,6 +22,7 @@ mod trace;
 mod turns;
 mod user_registers;
 mod virtual_el2;
+mod world_switch;
 mod worlds;
 
 use crate::Access;
@@ -28,7 +30,13 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 /// A runner whose cases are the same in every run.
 fn runner() -> TestRunner {
+    runner_of(Config::default().cases)
+}
+
+/// As [`runner`], of another number of cases: for those that take long.
+fn runner_of(cases: u32) -> TestRunner {
     TestRunner::new(Config {
+        cases,
         rng_seed: RngSeed::Fixed(0x4b_564d),
         failure_persistence: None,
         ..Config::default()

@@ -3,7 +3,7 @@
 
 use crate::arm64::sysreg::{Encoding, RegisterName};
 use crate::for_each::for_each_register;
-use crate::simulated::{mrs, msr};
+use crate::simulated::instruction::{mrs, msr};
 use crate::Cpu;
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
@@ -104,7 +104,11 @@ pub(super) fn reached(e2h: bool) -> BTreeMap<&'static str, Option<String>> {
             "CPACR_EL1" => "CPTR_EL2".to_owned(),
             "CNTKCTL_EL1" => "CNTHCTL_EL2".to_owned(),
             "MPAM1_EL1" => "MPAM2_EL2".to_owned(),
-            "CNTV_CTL_EL0" => "CNTHV_CTL_EL2".to_owned(),
+            "CNTP_CTL_EL0" | "CNTP_CVAL_EL0" | "CNTV_CTL_EL0" | "CNTV_CVAL_EL0" => {
+                let (timer, register) = name[3..].split_once('_').expect("a timer's register");
+                let register = register.trim_end_matches("_EL0");
+                format!("CNTH{timer}_{register}_EL2")
+            }
             _ => format!(
                 "{}_EL2",
                 name.strip_suffix("_EL1").expect("the rest is EL1's")

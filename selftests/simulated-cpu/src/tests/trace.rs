@@ -3,7 +3,7 @@
 
 use super::names;
 use super::{panic_of, runner};
-use crate::arm64::barrier::{dsb, isb, Ish, Nsh, Sy};
+use crate::arm64::barrier::{dmb, dsb, isb, Ish, Nsh, Sy};
 use crate::arm64::registers::*;
 use crate::arm64::sysreg::{read, write, write_zero};
 use crate::{Access, Cpu, Mode};
@@ -19,6 +19,7 @@ enum Step {
     Nsh,
     Ish,
     Sy,
+    Memory,
 }
 
 fn step(names: usize) -> impl Strategy<Value = Step> {
@@ -29,6 +30,7 @@ fn step(names: usize) -> impl Strategy<Value = Step> {
         1 => Just(Step::Nsh),
         1 => Just(Step::Ish),
         1 => Just(Step::Sy),
+        1 => Just(Step::Memory),
     ]
 }
 
@@ -37,7 +39,9 @@ fn every_access_is_recorded_in_order() {
     let mut names = names::all();
     names.retain(|name| name.name != "HCR_EL2");
     let outcome = runner().run(&vec(step(names.len()), 0..100), |steps| {
-        let (cpu, expected) = Cpu::new(Mode::Vhe).run(|| {
+        let mut cpu = Cpu::new(Mode::Vhe);
+        cpu.trap_no_fp();
+        let (cpu, expected) = cpu.run(|| {
             let mut expected = Vec::new();
             for step in steps {
                 expected.push(match step {
@@ -65,6 +69,10 @@ fn every_access_is_recorded_in_order() {
                     Step::Sy => {
                         dsb::<Sy>();
                         Access::Dsb("sy")
+                    }
+                    Step::Memory => {
+                        dmb::<Sy>();
+                        Access::Dmb("sy")
                     }
                 });
             }

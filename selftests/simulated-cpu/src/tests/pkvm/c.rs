@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the C does, from `arch/arm64/kvm/hyp/nvhe/hyp-main.c` and
 //! `hyp/include/nvhe/pkvm.h` of Linux 7.3, written without a look at the Rust.
-//!
-//! `fpsimd_sve_sync()` stays C, so it is the same for both.
 
-use super::super::machine::place;
-use crate::kvm_vcpu;
+use super::super::host::host_zcr;
+use super::super::machine::{place, Vcpu};
+use super::super::names;
+use crate::{kvm_host_data, kvm_vcpu, Cpu};
 
 /// `HCR_EL2_TWI | HCR_EL2_TWE | HCR_EL2_VSE`.
 pub(super) const HCR_OF_HOST_PROTECTED: u64 = (1 << 13) | (1 << 14) | (1 << 8);
@@ -23,6 +23,8 @@ pub(super) const HCR_OF_HOST: u64 = HCR_OF_HOST_PROTECTED
 const DIRTY: u8 = 1 << 4;
 /// `FP_STATE_HOST_OWNED`.
 pub(super) const FP_STATE_HOST_OWNED: u32 = 1;
+/// `FP_STATE_GUEST_OWNED`.
+pub(super) const FP_STATE_GUEST_OWNED: u32 = 2;
 /// `ICC_SRE_EL1_DIB | ICC_SRE_EL1_DFB | ICC_SRE_EL1_SRE`.
 pub(super) const SRE: u32 = 7;
 
@@ -107,10 +109,62 @@ pub(super) fn flush_hyp_vcpu(
     hyp.arch.pid = host.arch.pid;
 }
 
-/// `sync_hyp_vcpu()`
+/// `fpsimd_sve_sync()`, with what it leaves behind. `sve_regs` is where the
+/// host's SVE registers are kept.
+pub(super) fn fpsimd_sve_sync(
+    cpu: &mut Cpu,
+    hyp: &mut Vcpu,
+    data: &mut kvm_host_data,
+    sve_regs: &[u8],
+    system_supports_sve: bool,
+) {
+    if data.fp_owner != FP_STATE_GUEST_OWNED {
+        return;
+    }
+    let has = hyp.features;
+    let host = &mut data.host_ctxt;
+    let guest = &mut hyp.vcpu.arch.ctxt;
+    let host_vl = (host_zcr() as usize + 1) * 16;
+
+    guest.fp_regs.fpsr = names::get(cpu, "FPSR") as u32;
+    guest.fp_regs.fpcr = names::get(cpu, "FPCR") as u32;
+    if has.sve {
+        // __hyp_sve_save_guest()
+        guest.sys_regs[place("ZCR_EL1")] = names::get(cpu, "ZCR_EL1");
+        hyp.sve_state = cpu.fp().sve(hyp.vcpu.arch.sve_max_vl as usize);
+    } else {
+        guest.fp_regs.vregs = vregs(&cpu.fp().v());
+    }
+    if has.fpmr {
+        guest.sys_regs[place("FPMR")] = names::get(cpu, "FPMR");
+    }
+
+    if system_supports_sve {
+        // __hyp_sve_restore_host()
+        names::set(cpu, "ZCR_EL2", host_zcr());
+        cpu.fp_mut()
+            .set_sve(&sve_regs[..crate::FpRegisters::sve_size(host_vl)], host_vl);
+        names::set(cpu, "ZCR_EL1", host.sys_regs[place("ZCR_EL1")]);
+    } else {
+        let bytes = host.fp_regs.vregs.map(u128::to_le_bytes);
+        let bytes = bytes.as_flattened().try_into().expect("32 of 16 bytes");
+        cpu.fp_mut().set_v(bytes, 16);
+    }
+    names::set(cpu, "FPSR", host.fp_regs.fpsr.into());
+    names::set(cpu, "FPCR", host.fp_regs.fpcr.into());
+    if has.fpmr {
+        names::set(cpu, "FPMR", host.sys_regs[place("FPMR")]);
+    }
+    data.fp_owner = FP_STATE_HOST_OWNED;
+}
+
+fn vregs(bytes: &[u8; 512]) -> [u128; 32] {
+    let vector = |n: usize| bytes[16 * n..][..16].try_into().expect("16 bytes");
+    std::array::from_fn(|n| u128::from_le_bytes(vector(n)))
+}
+
+/// `sync_hyp_vcpu()`, after `fpsimd_sve_sync()`.
 pub(super) fn sync_hyp_vcpu(hyp: &mut kvm_vcpu, host: &mut kvm_vcpu, is_protected: bool) {
-    // SAFETY: A stand-in, for a vCPU that nobody else uses.
-    unsafe { bindings::pkvm_fpsimd_sve_sync(hyp) };
     // sync_debug_state()
     match hyp.arch.debug_owner {
         2 => host.arch.vcpu_debug_state = hyp.arch.vcpu_debug_state.clone(),

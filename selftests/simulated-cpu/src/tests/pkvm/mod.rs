@@ -10,7 +10,7 @@ mod used_by_c;
 use super::host::{Host, Image};
 use crate::arm64::world::Nvhe;
 use crate::hyp::view::HostData;
-use crate::nvhe::{pkvm, HypVcpu};
+use crate::nvhe::{fp, pkvm, HypVcpu};
 use crate::pkvm_hyp_vcpu;
 
 /// The number of list registers that the CPUs have.
@@ -49,9 +49,12 @@ impl Host {
         self.at_pkvm(vcpu, hyp, |vcpu, data| pkvm::flush(vcpu, data, NR_LR));
     }
 
-    /// `sync_hyp_vcpu()`.
+    /// `sync_hyp_vcpu()`, after `fpsimd_sve_sync()`.
     pub(super) fn sync(&mut self, vcpu: usize, hyp: usize) {
-        self.at_pkvm(vcpu, hyp, |vcpu, _| pkvm::sync(vcpu));
+        self.at_pkvm(vcpu, hyp, |vcpu, data| {
+            fp::sync(&mut vcpu.contexts(data).0, data);
+            pkvm::sync(vcpu);
+        });
     }
 
     /// `sync_hyp_vcpu_state()`.

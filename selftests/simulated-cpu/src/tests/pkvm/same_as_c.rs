@@ -104,6 +104,21 @@ fn change_fp(fp: &mut crate::user_fpsimd_state, owner: &str) {
     fp.fpcr = mark(owner, "fpcr") as u32;
 }
 
+/// The guest has its FP state in the CPU, and the host's has been saved.
+fn use_fp(host: &mut Host, owner: &str) {
+    let cpu = host.cpu();
+    *cpu.fp_mut() = crate::FpRegisters::filled(mark(owner, "FP"));
+    for name in ["FPSR", "FPCR", "FPMR", "ZCR_EL1"] {
+        names::set(cpu, name, mark(owner, name));
+    }
+    names::set(cpu, "ZCR_EL2", mark(owner, "ZCR_EL2") & 0xf);
+    let saved = crate::FpRegisters::filled(mark(owner, "host's FP"));
+    host.sve_regs.copy_from_slice(&saved.sve(256));
+    let data = host.data(Image::Hyp);
+    data.fp_owner = c::FP_STATE_GUEST_OWNED;
+    change_fp(&mut data.host_ctxt.fp_regs, &format!("host, {owner}"));
+}
+
 fn change_debug_registers(vcpu: &mut kvm_vcpu, owner: &str) {
     for (what, state) in [
         ("vcpu", &mut vcpu.arch.vcpu_debug_state),
@@ -242,6 +257,7 @@ impl World {
         let is_protected = self.is_protected;
         match self.by {
             By::C => {
+                self.sync_fp();
                 let (hyp, host) = self.both();
                 c::sync_hyp_vcpu(hyp, host, is_protected);
             }
@@ -254,6 +270,17 @@ impl World {
             }
             self.set_dirty(emulated);
         }
+    }
+
+    fn sync_fp(&mut self) {
+        let has_sve = self.host.cpus.have.sve;
+        let sve_regs = self.host.sve_regs.clone();
+        let mut cpu = self.host.cpu().clone();
+        let mut data = self.host.data(Image::Hyp).clone();
+        let hyp = &mut self.host.vcpus[HYP];
+        c::fpsimd_sve_sync(&mut cpu, hyp, &mut data, &sve_regs, has_sve);
+        *self.host.cpu() = cpu;
+        *self.host.data(Image::Hyp) = data;
     }
 
     fn sync_registers(&mut self) {
@@ -363,11 +390,25 @@ impl Game {
             let (c, rust) = (c.arch.ctxt.sys_regs[place], rust.arch.ctxt.sys_regs[place]);
             assert_eq!(c, rust, "the host's {name}, {when}");
         }
-        // What is not C's.
+        // What is not C's, and each world's own memory.
         c.kvm = rust.kvm;
+        c.arch.sve_state = rust.arch.sve_state;
+        c.arch.hw_mmu = rust.arch.hw_mmu;
         c.arch.sysreg_features = rust.arch.sysreg_features;
         c.arch.answers = rust.arch.answers.clone();
         assert_eq!(c, rust, "the host's vCPU, {when}");
+        self.check_fp(when);
+    }
+
+    /// What is in the FP registers, and of a guest's in memory, is the same.
+    fn check_fp(&mut self, when: &str) {
+        let [c, rust] = &mut self.worlds;
+        for name in ["FPSR", "FPCR", "FPMR", "ZCR_EL1", "ZCR_EL2"] {
+            let [c, rust] = [&mut *c, &mut *rust].map(|world| names::get(world.host.cpu(), name));
+            assert_eq!(c, rust, "{name}, {when}");
+        }
+        assert!(c.host.cpu().fp() == rust.host.cpu().fp(), "{when}");
+        assert_eq!(c.host.vcpus[HYP].sve_state, rust.host.vcpus[HYP].sve_state);
     }
 
     /// What the guest finds is the same.
@@ -504,13 +545,9 @@ impl Game {
             }
             let lrs = vcpu.arch.vgic_cpu.__bindgen_anon_1.vgic_v3.used_lrs;
             change_vgic(vcpu, owner, lrs as usize);
-            let fp = &mut vcpu.arch.answers.fp_in_cpu;
-            fp.guest_owns = run.used_fp;
-            fp.has_sve = has.sve;
-            fp.has_fpmr = has.fpmr;
-            fp.zcr_el1 = mark(owner, "ZCR_EL1");
-            fp.fpmr = mark(owner, "FPMR");
-            change_fp(&mut fp.fp_regs, owner);
+            if run.used_fp {
+                use_fp(&mut world.host, owner);
+            }
         });
     }
 

@@ -203,8 +203,8 @@ impl World {
             Step::ThisCpu(name) => {
                 self.read(name);
             }
-            Step::Isb => crate::simulated::isb(),
-            Step::DsbNsh => crate::simulated::dsb::<crate::arm64::barrier::Nsh>(),
+            Step::Isb => crate::simulated::instruction::isb(),
+            Step::DsbNsh => crate::simulated::instruction::dsb::<crate::arm64::barrier::Nsh>(),
             Step::SysregsOnCpu(on_cpu) => {
                 let flags = &mut self.after.vcpu.arch.sflags;
                 match on_cpu {

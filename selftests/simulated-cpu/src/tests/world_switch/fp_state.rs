@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0
+//! All that is in a CPU of an FP state, and what the kernel's FP core does with
+//! it.
+
+use super::super::host::{host_zcr, Host};
+use super::super::machine::{mark, place, VNCR_START};
+use super::super::names;
+use crate::{Cpu, FpRegisters, Mode};
+
+/// The registers beside the register files.
+const STATUS: [&str; 3] = ["FPSR", "FPCR", "FPMR"];
+
+/// An FP state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FpState {
+    registers: FpRegisters,
+    status: [u64; 3],
+}
+
+impl FpState {
+    /// One that is `owner`'s.
+    pub(super) fn of(owner: &str) -> Self {
+        Self {
+            registers: FpRegisters::filled(mark(owner, "FP")),
+            // Bits 63 to 32 are RES0 in two of them.
+            status: STATUS.map(|name| mark(owner, name) & 0xffff_ffff),
+        }
+    }
+
+    /// The one that is in a CPU.
+    pub(super) fn in_cpu(cpu: &Cpu) -> Self {
+        Self {
+            registers: cpu.fp().clone(),
+            status: STATUS.map(|name| names::get(cpu, name)),
+        }
+    }
+
+    /// Puts it into a CPU, all of it.
+    pub(super) fn put(&self, cpu: &mut Cpu) {
+        *cpu.fp_mut() = self.registers.clone();
+        for (name, value) in STATUS.into_iter().zip(self.status) {
+            names::set(cpu, name, value);
+        }
+    }
+
+    /// The part of it that is FP and Advanced SIMD.
+    pub(super) fn v(&self) -> ([u8; 512], [u64; 2]) {
+        (self.registers.v(), [self.status[0], self.status[1]])
+    }
+
+    /// The part of it that there is with a vector length.
+    pub(super) fn sve(&self, length: usize) -> (Vec<u8>, [u64; 2]) {
+        (self.registers.sve(length), [self.status[0], self.status[1]])
+    }
+
+    /// FPMR.
+    pub(super) fn fpmr(&self) -> u64 {
+        self.status[2]
+    }
+}
+
+impl Host {
+    /// What the FP core has to do when a vCPU is put: if the guest owns the
+    /// registers, saves them, for the guest's longest vector.
+    ///
+    /// That vector length must be in force for the kernel then.
+    pub(super) fn kernel_saves_fp(&mut self, vcpu: usize) {
+        if !self.guest_owns_fp() {
+            return;
+        }
+        let has = self.vcpus[vcpu].features;
+        let mode = self.cpus.mode;
+        let cpu = self.cpu();
+        let state = FpState::in_cpu(cpu);
+        let length = match mode {
+            Mode::Vhe => cpu.vector_length_at_el2(),
+            Mode::Nvhe | Mode::Hvhe => cpu.vector_length_at_el1(),
+        };
+        let (fpsr, fpcr) = (names::get(cpu, "FPSR"), names::get(cpu, "FPCR"));
+        let guest = &mut self.vcpus[vcpu];
+        if has.sve {
+            // What sve_get_vl() is compared with by the kernel.
+            assert_eq!(
+                length, guest.vcpu.arch.sve_max_vl as usize,
+                "for the kernel"
+            );
+            guest.sve_state = state.sve(length).0;
+        } else {
+            let (v, _) = state.v();
+            let vector = |n: usize| v[16 * n..][..16].try_into().expect("16 bytes");
+            guest.vcpu.arch.ctxt.fp_regs.vregs =
+                std::array::from_fn(|n| u128::from_le_bytes(vector(n)));
+        }
+        guest.vcpu.arch.ctxt.fp_regs.fpsr = fpsr as u32;
+        guest.vcpu.arch.ctxt.fp_regs.fpcr = fpcr as u32;
+        if has.fpmr {
+            *guest.kept("FPMR") = state.fpmr();
+        }
+        self.data(super::Image::Hyp).fp_owner = bindings::kvm_host_data_FP_STATE_FREE;
+    }
+
+    /// Puts an FP state and the vector lengths of the host into the CPU.
+    pub(super) fn give_fp_to_host(&mut self, state: &FpState) {
+        if self.cpus.have.sve {
+            let zcr = host_zcr();
+            names::set(self.cpu(), "ZCR_EL2", zcr);
+            if self.cpus.mode != Mode::Vhe {
+                names::set(self.cpu(), "ZCR_EL1", zcr - 1);
+            }
+        }
+        state.put(self.cpu());
+    }
+
+    /// Gives a vCPU an FP state in memory.
+    pub(super) fn set_fp_in_memory(&mut self, vcpu: usize, state: &FpState) {
+        let guest = &mut self.vcpus[vcpu];
+        let length = guest.vcpu.arch.sve_max_vl as usize;
+        guest.sve_state = state.sve(length).0;
+        let (v, [fpsr, fpcr]) = state.v();
+        let vector = |n: usize| v[16 * n..][..16].try_into().expect("16 bytes");
+        let fp_regs = &mut guest.vcpu.arch.ctxt.fp_regs;
+        fp_regs.vregs = std::array::from_fn(|n| u128::from_le_bytes(vector(n)));
+        fp_regs.fpsr = fpsr as u32;
+        fp_regs.fpcr = fpcr as u32;
+        *guest.kept("FPMR") = state.fpmr();
+    }
+}
+
+/// Where a register of a vCPU that runs is kept.
+pub(super) fn kept<'a>(vcpu: &'a mut crate::kvm_vcpu, name: &str) -> &'a mut u64 {
+    let context = &mut vcpu.arch.ctxt;
+    match place(name).checked_sub(VNCR_START) {
+        Some(in_page) if !context.vncr_array.is_null() => {
+            // SAFETY: The page belongs to the vCPU, and has all these places.
+            unsafe { &mut *context.vncr_array.add(in_page) }
+        }
+        _ => &mut context.sys_regs[place(name)],
+    }
+}
