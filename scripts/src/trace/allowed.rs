@@ -2,7 +2,7 @@
 //! The differences between C and Rust that are wanted, each with its reason:
 //! scripts/trace-differences.toml.
 
-use super::compare::Difference;
+use super::compare::{Difference, Stretch};
 use super::exit::Exit;
 use crate::host::{Cpu, Mode};
 use anyhow::{Context as _, Result};
@@ -15,7 +15,20 @@ use std::path::Path;
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
     #[serde(default)]
+    address: Vec<Address>,
+    #[serde(default)]
     difference: Vec<Entry>,
+}
+
+/// A register that says where something is, and that reading changes nothing
+/// with: how often it is read is the compiler's business.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Address {
+    /// Its name.
+    register: String,
+    /// What it leads to.
+    reason: String,
 }
 
 /// A difference, wherever it may occur.
@@ -79,6 +92,12 @@ impl Allowed {
     /// Reads the list in `text`.
     pub fn parse(text: &str) -> Result<Self> {
         let allowed: Self = toml::from_str(text)?;
+        for address in &allowed.address {
+            anyhow::ensure!(
+                !address.reason.trim().is_empty(),
+                "an address has no reason"
+            );
+        }
         for entry in &allowed.difference {
             anyhow::ensure!(!entry.reason.trim().is_empty(), "an entry has no reason");
             anyhow::ensure!(
@@ -90,11 +109,26 @@ impl Allowed {
         Ok(allowed)
     }
 
-    /// Why `difference` is allowed at `place`, if it is.
-    pub fn reason(&self, place: Place, difference: &Difference) -> Option<&str> {
+    fn address(&self, access: &str) -> Option<&Address> {
+        let register = access.strip_prefix("MRS ")?;
+        self.address.iter().find(|a| a.register == register)
+    }
+
+    /// What `stretch` differs in, but for reads of addresses.
+    pub fn difference(&self, stretch: &Stretch<'_>) -> Option<Difference> {
+        stretch.difference_but_for(|access| self.address(access).is_some())
+    }
+
+    /// Why what `stretch` differs in is allowed at `place`, if it is.
+    pub fn reason(&self, place: Place, stretch: &Stretch<'_>) -> Option<&str> {
+        let Some(difference) = self.difference(stretch) else {
+            let all = stretch.difference()?;
+            let first = all.c.iter().chain(&all.rust).next()?;
+            return Some(&self.address(first)?.reason);
+        };
         self.difference
             .iter()
-            .find(|e| e.is_for(place) && e.is(difference))
+            .find(|e| e.is_for(place) && e.is(&difference))
             .map(|e| e.reason.as_str())
     }
 
@@ -115,8 +149,13 @@ impl Allowed {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::window::Access;
 
     const LIST: &str = r#"
+        [[address]]
+        register = "B"
+        reason = "says where"
+
         [[difference]]
         mode = ["vhe", "nested"]
         cpu = ["max"]
@@ -146,10 +185,19 @@ mod tests {
         }
     }
 
+    fn accesses(texts: &[&str], function: &str) -> Vec<Access> {
+        let access = |text: &&str| Access {
+            what: (*text).to_owned(),
+            function: function.to_owned(),
+        };
+        texts.iter().map(access).collect()
+    }
+
     #[test]
     fn only_what_is_listed_for_this_place_is_allowed() {
         let allowed = Allowed::parse(LIST).unwrap();
-        let only_c = difference(&["MRS A"], &[]);
+        let a = accesses(&["MRS A"], "f");
+        let only_c = Stretch::Differs(&a, &[]);
         let reason = |mode, cpu, exit| allowed.reason(place(mode, cpu, exit), &only_c);
         assert_eq!(
             reason(Mode::Vhe, Cpu::Max, Exit::Hypercall),
@@ -158,14 +206,37 @@ mod tests {
         assert_eq!(reason(Mode::Nvhe, Cpu::Max, Exit::Hypercall), None);
         assert_eq!(reason(Mode::Vhe, Cpu::Max, Exit::Timer), None);
         assert_eq!(reason(Mode::Vhe, Cpu::NeoverseN1, Exit::Hypercall), None);
-        let more = difference(&["MRS A", "MRS A"], &[]);
         let here = place(Mode::Vhe, Cpu::Max, Exit::Hypercall);
-        assert_eq!(allowed.reason(here, &more), None);
-        let elsewhere = Difference {
-            function: "g".to_owned(),
-            ..only_c
-        };
-        assert_eq!(allowed.reason(here, &elsewhere), None);
+        let more = accesses(&["MRS A", "MRS A"], "f");
+        assert_eq!(allowed.reason(here, &Stretch::Differs(&more, &[])), None);
+        let elsewhere = accesses(&["MRS A"], "g");
+        assert_eq!(
+            allowed.reason(here, &Stretch::Differs(&elsewhere, &[])),
+            None
+        );
+    }
+
+    #[test]
+    fn reads_of_addresses_are_allowed_and_hide_nothing() {
+        let allowed = Allowed::parse(LIST).unwrap();
+        let here = place(Mode::Vhe, Cpu::Max, Exit::Hypercall);
+        let reads = accesses(&["MRS B", "MRS B"], "g");
+        let only = Stretch::Differs(&reads, &[]);
+        assert_eq!(allowed.reason(here, &only), Some("says where"));
+        assert_eq!(allowed.difference(&only), None);
+
+        let write = accesses(&["MRS B", "MSR B"], "g");
+        let with_write = Stretch::Differs(&[], &write);
+        assert_eq!(allowed.reason(here, &with_write), None);
+        assert_eq!(
+            allowed.difference(&with_write).unwrap().rust,
+            ["MSR B".to_owned()]
+        );
+
+        // The entry is for what is left.
+        let listed = accesses(&["MRS B", "MRS A"], "f");
+        let both = Stretch::Differs(&listed, &reads);
+        assert_eq!(allowed.reason(here, &both), Some("read once"));
     }
 
     #[test]
@@ -191,6 +262,7 @@ mod tests {
             "[[difference]]\nmode=[\"vhe\"]\nexit=[\"timer\"]\nfunction=\"f\"\nc=[\"ISB\"]\nreason=\" \"",
             "[[difference]]\nmode=[\"vhe\"]\nexit=[\"timer\"]\nfunction=\"f\"\nreason=\"x\"",
             "[[difference]]\nmode=[\"vhe2\"]\nexit=[\"timer\"]\nfunction=\"f\"\nc=[\"ISB\"]\nreason=\"x\"",
+            "[[address]]\nregister=\"A\"\nreason=\" \"",
             "[[diff]]\n",
         ] {
             assert!(Allowed::parse(wrong).is_err(), "{wrong}");

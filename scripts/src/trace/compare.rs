@@ -43,15 +43,26 @@ pub fn compare<'a>(c: &'a [Access], rust: &'a [Access]) -> Vec<Stretch<'a>> {
 impl Stretch<'_> {
     /// The difference, if it is one.
     pub fn difference(&self) -> Option<Difference> {
+        self.difference_but_for(|_| false)
+    }
+
+    /// The difference that there is without the accesses that `is_left_out`
+    /// says, if there is one.
+    pub fn difference_but_for(&self, is_left_out: impl Fn(&str) -> bool) -> Option<Difference> {
+        let Self::Differs(c, rust) = self else {
+            return None;
+        };
+        let left = |trace: &[Access]| -> Vec<Access> {
+            let accesses = trace.iter().filter(|a| !is_left_out(&a.what));
+            accesses.cloned().collect()
+        };
         let texts = |trace: &[Access]| trace.iter().map(|a| a.what.clone()).collect();
-        match self {
-            Self::Same(..) => None,
-            Self::Differs(c, rust) => Some(Difference {
-                function: c.iter().chain(*rust).next()?.function.clone(),
-                c: texts(c),
-                rust: texts(rust),
-            }),
-        }
+        let (c, rust) = (left(c), left(rust));
+        Some(Difference {
+            function: c.iter().chain(&rust).next()?.function.clone(),
+            c: texts(&c),
+            rust: texts(&rust),
+        })
     }
 }
 
@@ -87,11 +98,14 @@ fn shorten(name: &str) -> String {
 /// says why one is allowed, if it is.
 pub fn render<'a>(
     stretches: &[Stretch<'_>],
-    reason: impl Fn(&Difference) -> Option<&'a str>,
+    reason: impl Fn(&Stretch<'_>) -> Option<&'a str>,
 ) -> String {
     let mut text = lines(stretches);
-    for note in stretches.iter().filter_map(Stretch::difference) {
-        let why = reason(&note).map_or("NOT ALLOWED".to_owned(), |r| format!("allowed: {r}"));
+    for stretch in stretches {
+        let Some(note) = stretch.difference() else {
+            continue;
+        };
+        let why = reason(stretch).map_or("NOT ALLOWED".to_owned(), |r| format!("allowed: {r}"));
         text.push_str(&format!("  {note}: {why}\n"));
     }
     text
@@ -197,7 +211,10 @@ mod tests {
                 },
             ]
         );
-        let text = render(&stretches, |d| d.rust.is_empty().then_some("why"));
+        let text = render(&stretches, |stretch| {
+            let only_c = stretch.difference()?.rust.is_empty();
+            only_c.then_some("why")
+        });
         let lines: Vec<&str> = text.lines().collect();
         assert!(
             lines[1].starts_with("  MSR A  ") && lines[1].ends_with(" f"),

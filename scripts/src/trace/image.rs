@@ -85,9 +85,13 @@ impl Image {
                 }
             }
         }
+        // As much of the range as there is: it may reach past the end of a section.
         let code = |range: Range<u64>| {
-            file.sections()
-                .find_map(|s| s.data_range(range.start, range.end - range.start).ok()?)
+            file.sections().find_map(|section| {
+                let end = range.end.min(section.address() + section.size());
+                let size = end.checked_sub(range.start)?;
+                section.data_range(range.start, size).ok()?
+            })
         };
         let mut erets = BTreeMap::new();
         for prefix in ["", NVHE] {

@@ -163,9 +163,9 @@ fn show(tracer: &Tracer, traces: &Traces, exit: Exit) {
     let comparison = traces.at(exit);
     print!(
         "{}",
-        compare::render(&comparison.stretches, |d| tracer
+        compare::render(&comparison.stretches, |stretch| tracer
             .allowed
-            .reason(comparison.place, d))
+            .reason(comparison.place, stretch))
     );
     let rows: Vec<Vec<String>> = c
         .counts
