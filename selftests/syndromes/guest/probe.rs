@@ -5,7 +5,7 @@
 
 use core::arch::global_asm;
 
-use crate::start::{BEYOND, EL0_VIEW, FP_ALONE, NO_MEMORY, UNMAPPED};
+use crate::start::{EL0_VIEW, FP_ALONE, NO_MEMORY, UNMAPPED};
 
 /// Immediate of the Supervisor Call that ends the instructions.
 pub const END: u16 = 0x4b56;
@@ -158,7 +158,6 @@ global_asm!(
     "ldr    x4, ={GICD}",
     "ldr    x5, ={UART}",
     "ldr    x6, ={NO_MEMORY}",
-    "ldr    x7, ={BEYOND}",
     "ldr    x8, ={UNMAPPED}",
     // Memory that only EL1 has, and that only EL0 can execute.
     "adrp   x9, probe_scratch",
@@ -223,7 +222,6 @@ global_asm!(
     GICD = const crate::layout::GIC_DISTRIBUTOR,
     UART = const crate::layout::UART,
     NO_MEMORY = const NO_MEMORY,
-    BEYOND = const BEYOND,
     UNMAPPED = const UNMAPPED,
     EL0_VIEW = const EL0_VIEW,
     FP_ALONE = const FP_ALONE,

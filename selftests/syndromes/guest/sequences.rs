@@ -180,8 +180,6 @@ sequences! {
 
     "DC CIVAC, no memory": "dc civac, x6";
     "fetch, no memory": "br x6";
-    "load, beyond all memory": "ldr w0, [x7]";
-    "fetch, beyond all memory": "br x7";
     "load, not mapped": "ldr w0, [x8]";
     "store, not mapped": "str w0, [x8]";
     "fetch, not mapped": "br x8";

@@ -10,8 +10,6 @@ use core::arch::global_asm;
 pub const EL0_VIEW: u64 = 0x4000_0000;
 /// Nothing is mapped there.
 pub const UNMAPPED: u64 = 1 << 32;
-/// Mapped, to addresses that the virtual machine cannot have.
-pub const BEYOND: u64 = 0xc000_0000;
 /// Mapped as memory, where there is none.
 pub const NO_MEMORY: u64 = 0x6000_0000;
 
@@ -35,12 +33,12 @@ const NOT_AT_EL0: u64 = 1 << 54;
 #[repr(C, align(4096))]
 struct Table([u64; 4]);
 
-/// Devices, memory for EL1, the same for EL0, and [`BEYOND`].
+/// Devices, memory for EL1, the same for EL0, and nothing.
 static TABLE: Table = Table([
     BLOCK | DEVICE | NOT_AT_EL1 | NOT_AT_EL0,
     BLOCK | SHAREABLE | NOT_AT_EL0 | 0x4000_0000,
     BLOCK | SHAREABLE | NOT_AT_EL1 | EL0_MAY | 0x4000_0000,
-    BLOCK | SHAREABLE | EL0_MAY | (1 << 40),
+    0,
 ]);
 
 /// 4 GiB from address 0, walked through caches; the size of physical addresses is added.
