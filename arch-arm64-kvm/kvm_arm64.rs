@@ -267,7 +267,7 @@ unsafe extern "C" fn hyp_panic() -> ! {
 ///
 /// # Safety
 ///
-/// As for [`__vcpu_load_switch_sysregs`].
+/// As for [`kvm_vcpu_load_vhe`].
 #[export]
 unsafe extern "C" fn kvm_vcpu_load_user_sysregs(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
@@ -286,7 +286,7 @@ unsafe extern "C" fn kvm_vcpu_load_user_sysregs(vcpu: *mut bindings::kvm_vcpu) {
 ///
 /// # Safety
 ///
-/// As for [`__vcpu_put_switch_sysregs`].
+/// As for [`kvm_vcpu_put_vhe`].
 #[export]
 unsafe extern "C" fn kvm_vcpu_put_user_sysregs(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
