@@ -164,8 +164,8 @@ impl FpAccess {
     unsafe fn save_status(&self, state: *mut bindings::user_fpsimd_state) {
         // SAFETY: By the type invariant and the safety requirement. Bits 63 to 32 are RES0.
         unsafe {
-            (*state).fpsr = sysreg::read::<FPSR>().into_raw() as u32;
-            (*state).fpcr = sysreg::read::<FPCR>().into_raw() as u32;
+            (&raw mut (*state).fpsr).write(sysreg::read::<FPSR>().into_raw() as u32);
+            (&raw mut (*state).fpcr).write(sysreg::read::<FPCR>().into_raw() as u32);
         }
     }
 
@@ -178,8 +178,8 @@ impl FpAccess {
     unsafe fn load_status(&self, state: *const bindings::user_fpsimd_state) {
         // SAFETY: By the type invariant and the safety requirements.
         unsafe {
-            sysreg::write(FPSR::from(u64::from((*state).fpsr)));
-            sysreg::write(FPCR::from(u64::from((*state).fpcr)));
+            sysreg::write(FPSR::from(u64::from((&raw const (*state).fpsr).read())));
+            sysreg::write(FPCR::from(u64::from((&raw const (*state).fpcr).read())));
         }
     }
 }
