@@ -13,6 +13,7 @@ mod build_proof;
 mod check_calls;
 mod checks;
 mod compare;
+mod compile;
 mod console;
 mod contest;
 mod context;
