@@ -20,6 +20,7 @@ mod context;
 mod cpio;
 mod digest;
 mod disk;
+mod entry;
 mod error;
 mod faults;
 mod files;

@@ -8,10 +8,11 @@ use crate::compare::{against_c, difference};
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
+use crate::entry;
 use crate::faults;
 use crate::host::Mode;
 use crate::hostile;
-use crate::kernel::Variant;
+use crate::kernel::{Kernel, Variant};
 use crate::kselftests;
 use crate::matrix::{self, Level};
 use crate::plan::{End, Verdict};
@@ -69,7 +70,10 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
         traces => trace::steps_to_come() + traces,
     };
     let building = prepare::steps_to_come(ctx, variants, with_tests);
-    let proofs = build_proof::OBJECTS.len();
+    let mut proofs = build_proof::OBJECTS.len();
+    if with_tests {
+        proofs += entry::ALL.len();
+    }
     ctx.ui
         .expect(checks::ALL.len() + building + proofs + tracing + hosts);
     for check in &checks::ALL {
@@ -86,6 +90,11 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     let built = build(ctx, variants, with_tests, &mut results)?;
     if let Some(built) = &built {
         prove(ctx, built, &mut results);
+        // Without both, a build is what failed.
+        let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
+        if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
+            hold_against_c(ctx, c, rust, &mut results);
+        }
     }
     let (rows, costs) = match &built {
         Some(built) => run_all(ctx, built, level, only, &modes, &mut results)?,
@@ -133,6 +142,20 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     println!("logs: {}", ctx.logs.display());
     println!("{}", results.summary());
     Ok(results.held())
+}
+
+/// Compares the assembly of the kernels `c` and `rust`.
+fn hold_against_c(ctx: &Context, c: &Kernel, rust: &Kernel, results: &mut Results) {
+    for assembly in entry::ALL {
+        let step = ctx.ui.step(assembly.test);
+        let (verdict, detail) = assembly.verdict(ctx, c, rust);
+        step.end(if verdict == Verdict::Passed {
+            "passed"
+        } else {
+            "FAILED"
+        });
+        results.add(&ctx.ui, assembly.test, verdict, &detail);
+    }
 }
 
 /// Builds what the hosts need. A build that fails is a test that fails.
