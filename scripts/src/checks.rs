@@ -84,7 +84,7 @@ impl Check {
 }
 
 /// Every file of the repository that is not ignored.
-fn repository_files(ctx: &Context) -> Result<Vec<PathBuf>> {
+pub fn repository_files(ctx: &Context) -> Result<Vec<PathBuf>> {
     let list = process::output(
         Command::new("git")
             // In a user namespace the checkout seems to be somebody else's.

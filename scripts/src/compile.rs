@@ -12,7 +12,7 @@ use crate::{files, process, source};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 /// The folder of the sources, the lists and `check_calls` in the kernel tree.
 pub const FOLDER: &str = "arch/arm64/kvm/rust";
@@ -129,6 +129,19 @@ impl Compiler {
     ) -> Result<PathBuf> {
         process::run(&mut self.command(ctx, object, sources, scratch)?, log, step)?;
         Ok(scratch.join(object.file))
+    }
+
+    /// As [`Self::compile`], but a failure is only returned, not an error.
+    pub fn try_compile(
+        &self,
+        ctx: &Context,
+        object: Object,
+        sources: &Path,
+        scratch: &Path,
+        log: &Path,
+        step: &Step,
+    ) -> Result<ExitStatus> {
+        process::run_status(&mut self.command(ctx, object, sources, scratch)?, log, step)
     }
 }
 

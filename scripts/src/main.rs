@@ -44,6 +44,7 @@ mod results;
 mod run;
 mod side_by_side;
 mod source;
+mod switch_faults;
 mod table;
 mod test;
 mod trace;
@@ -116,6 +117,12 @@ enum Command {
         #[arg(long, default_value = "")]
         host: String,
     },
+    /// Make mistakes in the world switch, which must be noticed
+    SwitchFaults {
+        /// Only those with this in their name
+        #[arg(default_value = "")]
+        name: String,
+    },
     /// Compare what C and Rust do from a guest's exit to its next entry
     Trace {
         /// vhe, nvhe, hvhe, protected or nested
@@ -161,6 +168,7 @@ impl Command {
             Self::Programs => "programs",
             Self::Run { .. } => "run",
             Self::Test { .. } => "test",
+            Self::SwitchFaults { .. } => "switch-faults",
             Self::Trace { .. } => "trace",
             Self::Boot { .. } => "boot",
         }
@@ -217,6 +225,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
             };
             return test::test(&ctx, level, host);
         }
+        Command::SwitchFaults { name } => return test::switch_faults(&ctx, name),
         Command::Trace { mode, cpu, exit } => {
             let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
             return trace::trace(&ctx, mode, cpu, &trace::exits(exit)?);

@@ -105,7 +105,7 @@ pub fn steps_to_come(ctx: &Context, with_tests: bool) -> usize {
 }
 
 /// The executable of a crate's tests, in a line that cargo writes as JSON.
-fn test_program(line: &str) -> Option<(String, PathBuf)> {
+pub fn test_program(line: &str) -> Option<(String, PathBuf)> {
     let message: serde_json::Value = serde_json::from_str(line).ok()?;
     if !message["profile"]["test"].as_bool()? {
         return None;

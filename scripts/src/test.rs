@@ -12,7 +12,7 @@ use crate::entry;
 use crate::faults;
 use crate::host::Mode;
 use crate::hostile;
-use crate::kernel::{Kernel, Variant};
+use crate::kernel::{self, Kernel, Variant};
 use crate::kselftests;
 use crate::matrix::{self, Level};
 use crate::plan::{End, Verdict};
@@ -22,6 +22,7 @@ use crate::progress::Step;
 use crate::reference;
 use crate::results::Results;
 use crate::side_by_side::side_by_side;
+use crate::switch_faults;
 use crate::table;
 use crate::trace::{self, Tracer, Traces};
 use anyhow::Result;
@@ -72,7 +73,7 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     let building = prepare::steps_to_come(ctx, variants, with_tests);
     let mut proofs = build_proof::OBJECTS.len();
     if with_tests {
-        proofs += entry::ALL.len();
+        proofs += entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
     }
     ctx.ui
         .expect(checks::ALL.len() + building + proofs + tracing + hosts);
@@ -94,6 +95,10 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
         if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
             hold_against_c(ctx, c, rust, &mut results);
+            if let Err(error) = switch_faults::run(ctx, c, rust, "", &mut results) {
+                let (why, detail) = in_two(&error);
+                results.add(&ctx.ui, "switch-faults", Verdict::Failed(why), &detail);
+            }
         }
     }
     let (rows, costs) = match &built {
@@ -130,10 +135,7 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
             results.add(&ctx.ui, name, Verdict::Skipped(why), "");
         }
     }
-    let (noticed, faults) = results.share(faults::PREFIX);
-    if faults > 0 {
-        println!("deliberate faults noticed: {noticed} of {faults}");
-    }
+    print_noticed(&results);
     let (withstood, lies) = results.share(hostile::PREFIX);
     if lies > 0 {
         println!("lies of a hostile host withstood: {withstood} of {lies}");
@@ -142,6 +144,28 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     println!("logs: {}", ctx.logs.display());
     println!("{}", results.summary());
     Ok(results.held())
+}
+
+/// Makes mistakes in the world switch: those with `only` in their names. True
+/// if all are noticed.
+pub fn switch_faults(ctx: &Context, only: &str) -> Result<bool> {
+    let mut results = Results::default();
+    let c = kernel::build(ctx, Variant::C)?;
+    let rust = kernel::build(ctx, Variant::Rust)?;
+    hold_against_c(ctx, &c, &rust, &mut results);
+    switch_faults::run(ctx, &c, &rust, only, &mut results)?;
+    print_noticed(&results);
+    println!("logs: {}", ctx.logs.display());
+    println!("{}", results.summary());
+    Ok(results.held())
+}
+
+/// Says how many of the deliberate faults were noticed.
+fn print_noticed(results: &Results) {
+    let (noticed, faults) = results.share(faults::PREFIX);
+    if faults > 0 {
+        println!("deliberate faults noticed: {noticed} of {faults}");
+    }
 }
 
 /// Compares the assembly of the kernels `c` and `rust`.

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The mistakes, and how they are made: scripts/switch-faults.toml.
+
+use crate::error::hinted;
+use anyhow::{ensure, Context as _, Result};
+use serde::Deserialize;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+/// Where the list is, in the checkout.
+pub const PATH: &str = "scripts/switch-faults.toml";
+
+/// Who has to notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Judge {
+    /// The compiler, which refuses it.
+    Build,
+    /// What compares the assembly with C's.
+    Entry,
+    /// The tests on the simulated CPU.
+    SimulatedCpu,
+}
+
+impl Judge {
+    /// All, those that take least time first.
+    pub const ALL: [Self; 3] = [Self::Build, Self::Entry, Self::SimulatedCpu];
+
+    /// Its name in the list and in those of tests.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Entry => "entry",
+            Self::SimulatedCpu => "simulated-cpu",
+        }
+    }
+}
+
+/// A mistake.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fault {
+    /// Its name.
+    pub name: String,
+    /// The file that it is made in, in arch-arm64-kvm/.
+    pub file: String,
+    /// What is replaced there.
+    text: String,
+    /// What comes in its place.
+    replacement: String,
+    /// Why it is one.
+    why: String,
+    /// Who has to notice.
+    pub judge: Judge,
+    /// What is in what the judge says.
+    pub says: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct List {
+    fault: Vec<Fault>,
+}
+
+impl Fault {
+    /// Makes the mistake in `text`, which is that of its file.
+    pub fn make(&self, text: &str) -> Result<String> {
+        let times = text.matches(&self.text).count();
+        if times != 1 {
+            return Err(hinted(
+                format!(
+                    "it no longer applies: {} has the text to replace {times} times",
+                    self.file
+                ),
+                format!("bring {PATH} in line with arch-arm64-kvm/{}", self.file),
+            ));
+        }
+        Ok(text.replace(&self.text, &self.replacement))
+    }
+
+    /// Makes the mistake in the copy of the sources in `folder`.
+    pub fn make_in(&self, folder: &Path) -> Result<()> {
+        let path = folder.join(&self.file);
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        crate::files::write_atomic(&path, self.make(&text)?.as_bytes())
+    }
+}
+
+/// Reads the list of the checkout at `checkout`.
+pub fn read(checkout: &Path) -> Result<Vec<Fault>> {
+    let path = checkout.join(PATH);
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    parse(&text).with_context(|| format!("{PATH} is not a list of faults"))
+}
+
+fn parse(text: &str) -> Result<Vec<Fault>> {
+    let list: List = toml::from_str(text)?;
+    let mut names = BTreeSet::new();
+    for fault in &list.fault {
+        let name = &fault.name;
+        ensure!(names.insert(name), "there are two of {name}");
+        ensure!(!fault.why.trim().is_empty(), "{name} has no reason");
+        ensure!(
+            !fault.says.trim().is_empty(),
+            "{name} is noticed by nothing"
+        );
+        ensure!(!fault.text.is_empty(), "{name} replaces nothing");
+        ensure!(fault.text != fault.replacement, "{name} changes nothing");
+    }
+    Ok(list.fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIST: &str = "[[fault]]\nname = 'a'\nfile = 'f.rs'\ntext = '''\none\n'''\n\
+        replacement = ''\nwhy = 'w'\njudge = 'simulated-cpu'\nsays = 's'\n";
+
+    #[test]
+    fn a_fault_is_made_where_its_text_is_and_nowhere_else() {
+        let faults = parse(LIST).unwrap();
+        assert_eq!(faults[0].judge, Judge::SimulatedCpu);
+        assert_eq!(faults[0].make("zero\none\ntwo\n").unwrap(), "zero\ntwo\n");
+        for other in ["", "one", "one\none\n"] {
+            let error = faults[0].make(other).unwrap_err().to_string();
+            assert!(error.contains("no longer applies"), "{error}");
+        }
+    }
+
+    #[test]
+    fn faults_must_be_told_apart_and_change_something() {
+        for (what, instead) in [
+            ("judge = 'simulated-cpu'", "judge = 'c'"),
+            ("why = 'w'", "why = ' '"),
+            ("says = 's'", "says = ''"),
+            ("replacement = ''", "replacement = \"one\\n\""),
+            ("text = '''\none\n'''", "text = ''"),
+            ("why = 'w'", "why = 'w'\nhow = 'h'"),
+        ] {
+            let changed = LIST.replace(what, instead);
+            assert!(changed != LIST && parse(&changed).is_err(), "{instead}");
+        }
+        assert!(parse(&format!("{LIST}{LIST}")).is_err());
+    }
+
+    #[test]
+    fn those_of_this_repository_can_be_made() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let faults = read(checkout).unwrap();
+        assert!(faults.len() >= 8);
+        for fault in &faults {
+            let path = checkout.join("arch-arm64-kvm").join(&fault.file);
+            fault.make(&fs::read_to_string(path).unwrap()).unwrap();
+        }
+        for judge in Judge::ALL {
+            assert!(faults.iter().any(|fault| fault.judge == judge));
+        }
+    }
+}

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The judge that runs the tests of selftests/simulated-cpu, from a copy of the
+//! sources. The copy stays, so that cargo compiles one crate for each fault.
+
+use super::list::Fault;
+use crate::context::Context;
+use crate::lock::Lock;
+use crate::progress::Step;
+use crate::{checks, files, process, programs};
+use anyhow::{ensure, Context as _, Result};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use walkdir::WalkDir;
+
+/// What is copied: the crate's own sources, and those that it compiles.
+const FOLDERS: [&str; 3] = ["arch-arm64-kvm", "rust", "selftests"];
+/// What libtest says of a test.
+const PASSED: &str = " ... ok";
+const FAILED: &str = " ... FAILED";
+
+/// A copy of the sources.
+pub struct Simulated<'a> {
+    ctx: &'a Context,
+    copy: PathBuf,
+    _lock: Lock,
+}
+
+impl<'a> Simulated<'a> {
+    /// One of this checkout's.
+    pub fn new(ctx: &'a Context) -> Result<Self> {
+        let copy = ctx.target("switch-faults");
+        let lock = Lock::take(
+            &ctx.ui,
+            &files::beside(&copy, "lock"),
+            "a copy of the sources with faults",
+        )?;
+        Ok(Self {
+            ctx,
+            copy,
+            _lock: lock,
+        })
+    }
+
+    /// Makes the copy the same as the checkout. What is the same already is
+    /// not written, as cargo tells by the time whether it is.
+    fn restore(&self) -> Result<()> {
+        let mut wanted = BTreeSet::new();
+        for file in checks::repository_files(self.ctx)? {
+            if !FOLDERS.iter().any(|folder| file.starts_with(folder)) {
+                continue;
+            }
+            let from = self.ctx.checkout.join(&file);
+            let bytes =
+                fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
+            files::write_if_changed(&self.copy.join(&file), &bytes)?;
+            wanted.insert(file);
+        }
+        for entry in WalkDir::new(&self.copy) {
+            let entry = entry.context("the copy of the sources cannot be read")?;
+            let name = entry.path().strip_prefix(&self.copy)?;
+            if entry.file_type().is_file() && !wanted.contains(name) {
+                files::remove_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Compiles the tests and returns the program.
+    fn compile(&self) -> Result<PathBuf> {
+        let mut command = programs::cargo(
+            self.ctx,
+            &["test", "--no-run", "--locked", "-p", "simulated-cpu"],
+        );
+        programs::with_source(self.ctx, &mut command)?;
+        command
+            .args(["--message-format=json-render-diagnostics", "--quiet"])
+            .current_dir(self.copy.join("selftests"));
+        let messages = process::output(&mut command).context("not tried: it does not compile")?;
+        let (_, program) = messages
+            .lines()
+            .find_map(programs::test_program)
+            .context("not tried: cargo does not say where the tests are")?;
+        Ok(program)
+    }
+
+    /// Runs the tests of these names with `fault` made, or with none.
+    fn run(&self, name: &str, fault: Option<&Fault>, tests: &[&str], step: &Step) -> Result<Ran> {
+        self.restore()?;
+        if let Some(fault) = fault {
+            fault.make_in(&self.copy.join("arch-arm64-kvm"))?;
+        }
+        let program = self.compile()?;
+        let log = self.ctx.log(&format!("switch-faults-{name}"));
+        let status = process::run_status(
+            Command::new(program)
+                .args(tests)
+                .current_dir(self.copy.join("selftests/simulated-cpu"))
+                .env("RUST_BACKTRACE", "0"),
+            &log,
+            step,
+        )?;
+        let bytes = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        // What a test prints need not be text.
+        let text = String::from_utf8_lossy(&bytes);
+        let ran = Ran {
+            passed: outcomes(&text, PASSED),
+            failed: outcomes(&text, FAILED),
+            log,
+        };
+        let all_passed = text.contains("\ntest result: ok. ");
+        ensure!(
+            status.success() == ran.failed.is_empty() && status.success() == all_passed,
+            "not tried: the tests end with {} and {} failures\nlog: {}",
+            process::describe(status),
+            ran.failed.len(),
+            ran.log.display()
+        );
+        Ok(ran)
+    }
+
+    /// Fails if a test that has to notice one of `faults` does not pass with
+    /// the sources as they are.
+    pub fn control(&self, faults: &[&Fault], step: &Step) -> Result<()> {
+        let tests: Vec<&str> = faults.iter().map(|fault| fault.says.as_str()).collect();
+        let ran = self.run("unchanged", None, &tests, step)?;
+        for test in tests {
+            ensure!(
+                is_among(test, &ran.passed) && !is_among(test, &ran.failed),
+                "with the sources as they are, {test} does not pass\nlog: {}",
+                ran.log.display()
+            );
+        }
+        Ok(())
+    }
+
+    /// Fails if `fault` is not noticed by the test that has to.
+    pub fn noticed(&self, fault: &Fault, step: &Step) -> Result<()> {
+        let ran = self.run(&fault.name, Some(fault), &[&fault.says], step)?;
+        ensure!(
+            is_among(&fault.says, &ran.failed),
+            "not noticed: {} does not fail\nlog: {}",
+            fault.says,
+            ran.log.display()
+        );
+        Ok(())
+    }
+}
+
+/// What tests had to say.
+struct Ran {
+    passed: Vec<String>,
+    failed: Vec<String>,
+    log: PathBuf,
+}
+
+/// Whether one of the paths `found` leads to `test`.
+fn is_among(test: &str, found: &[String]) -> bool {
+    found
+        .iter()
+        .any(|path| path.rsplit("::").next() == Some(test))
+}
+
+/// The paths of tests with an outcome, in what libtest prints.
+fn outcomes(text: &str, outcome: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let name = line.strip_prefix("test ")?.strip_suffix(outcome)?;
+        Some(name.to_owned())
+    };
+    text.lines().filter_map(name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_told_apart() {
+        let text = "$ tests a\ntest tests::a ... ok\ntest tests::b_a ... FAILED\n\
+            test c - should panic ... FAILED\nfailures:\n    tests::b\n\
+            test result: FAILED. 1 passed; 2 failed\n";
+        let (passed, failed) = (outcomes(text, PASSED), outcomes(text, FAILED));
+        assert_eq!(passed, ["tests::a"]);
+        assert_eq!(failed, ["tests::b_a", "c - should panic"]);
+        assert!(is_among("a", &passed) && !is_among("a", &failed));
+    }
+}
