@@ -67,7 +67,6 @@ sequences! {
 
     // An interrupt is pending, so that it does not wait.
     "WFI": "wfi", "mov x0, #0";
-    "WFI without an interrupt": "wfi", "mov x0, #0";
     "WFE": "sevl", "wfe", "mov x0, #0";
     "WFE without an event": "sevl", "wfe", "wfe", "mov x0, #0";
     // x11 is 0, a time in the past.
@@ -196,7 +195,7 @@ extern "C" {
 }
 
 /// Those that have no end at EL1.
-const NOT_AT_EL1: [&str; 2] = ["ERET at once", "WFI without an interrupt"];
+const NOT_AT_EL1: [&str; 1] = ["ERET at once"];
 
 /// Where each of them is.
 fn table() -> &'static [u64] {
