@@ -139,6 +139,15 @@ pub fn count(level: Level) -> usize {
     }
 }
 
+/// A host of the kernel that has faults on request: its KUnit tests run on
+/// request as well, not while it boots.
+fn with_faults(mode: Mode, steps: Vec<Step>) -> Spec {
+    Spec {
+        parameters: KUNIT_ON_REQUEST.to_owned(),
+        ..spec(Variant::Faults, mode, Cpu::Max, steps)
+    }
+}
+
 /// The hosts of a level. Those that take longest come first, so that none is
 /// left alone at the end.
 pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<Spec>> {
@@ -161,10 +170,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
     }
     let names = hostile::names(checkout)?;
     let steps = names.iter().map(|name| hostile::step(name)).collect();
-    hosts.push(Spec {
-        parameters: KUNIT_ON_REQUEST.to_owned(),
-        ..spec(Variant::Faults, Mode::Protected, Cpu::Max, steps)
-    });
+    hosts.push(with_faults(Mode::Protected, steps));
     let max = Mode::ALL.iter().map(|&mode| (Cpu::Max, mode));
     for (cpu, mode) in max.chain(OTHER_CPUS) {
         for variant in [Variant::Rust, Variant::C] {
@@ -184,16 +190,26 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
     }
     let names = faults::names(checkout)?;
     let steps = names.iter().map(|name| faults::step(name)).collect();
-    hosts.push(Spec {
-        parameters: KUNIT_ON_REQUEST.to_owned(),
-        ..spec(Variant::Faults, Mode::Vhe, Cpu::Max, steps)
-    });
+    hosts.push(with_faults(Mode::Vhe, steps));
     Ok(hosts)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The hosts of a level, as if no selftest of the kernel had been built.
+    fn hosts_of(level: Level) -> Vec<Spec> {
+        let dir = tempfile::tempdir().unwrap();
+        let programs = Programs {
+            ours: dir.path().into(),
+            kernels: dir.path().into(),
+            tests: None,
+        };
+        std::fs::create_dir(dir.path().join("kvm")).unwrap();
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        hosts(level, &programs, checkout).unwrap()
+    }
 
     #[test]
     fn every_host_can_be_booted() {
@@ -204,32 +220,14 @@ mod tests {
 
     #[test]
     fn announced_hosts_are_those_that_come() {
-        let dir = tempfile::tempdir().unwrap();
-        let programs = Programs {
-            ours: dir.path().into(),
-            kernels: dir.path().into(),
-            tests: None,
-        };
-        std::fs::create_dir(dir.path().join("kvm")).unwrap();
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         for level in [Level::Quick, Level::Normal, Level::Full] {
-            let hosts = hosts(level, &programs, checkout).unwrap();
-            assert_eq!(hosts.len(), count(level), "{level:?}");
+            assert_eq!(hosts_of(level).len(), count(level), "{level:?}");
         }
     }
 
     #[test]
     fn c_and_rust_hosts_run_the_same_guests() {
-        let dir = tempfile::tempdir().unwrap();
-        let programs = Programs {
-            ours: dir.path().into(),
-            kernels: dir.path().into(),
-            tests: None,
-        };
-        std::fs::create_dir(dir.path().join("kvm")).unwrap();
-        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let hosts = hosts(Level::Normal, &programs, checkout).unwrap();
-        for host in hosts {
+        for host in hosts_of(Level::Normal) {
             let syndromes = |step: &&Step| step.name.starts_with("syndromes");
             let wanted = match (host.variant, host.mode) {
                 (Variant::Sanitizer | Variant::Faults, _) => 0,
