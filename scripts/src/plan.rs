@@ -95,6 +95,8 @@ pub enum Outcome {
     Timeout,
     /// There is no such program.
     NotFound,
+    /// It ended, but something that it left behind keeps its output open.
+    OutputOpen,
 }
 
 /// Exit status of a kernel selftest that found nothing to test.
@@ -123,6 +125,9 @@ impl End {
                 Verdict::Failed(format!("timeout after {:.0} s", self.seconds))
             }
             (Outcome::NotFound, _) => Verdict::Failed("the program is not in the image".to_owned()),
+            (Outcome::OutputOpen, _) => Verdict::Failed(
+                "ended, but its output did not: something that it started still runs".to_owned(),
+            ),
         }
     }
 
@@ -190,6 +195,8 @@ mod tests {
             r#"{"event":"end","name":"x","outcome":"not_found","code":-1,"seconds":0,"output_tail":"","output":[]}"#,
         );
         assert!(matches!(lost.verdict(), Verdict::Failed(_)));
+        let open = end(r#"{"event":"end","name":"x","outcome":"output_open"}"#);
+        assert!(matches!(open.verdict(), Verdict::Failed(_)));
     }
 
     #[test]

@@ -7,6 +7,7 @@
 //! powers off. Whatever goes wrong is said on the console, in one line, and
 //! ends the host too: it never waits for anybody.
 
+mod console;
 mod plan;
 mod report;
 mod root;

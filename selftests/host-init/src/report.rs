@@ -61,6 +61,8 @@ pub enum Outcome {
     Timeout,
     /// The program could not be started.
     NotFound,
+    /// It ended, but something that it left behind keeps its output open.
+    OutputOpen,
 }
 
 /// The port.

@@ -2,7 +2,7 @@
 
 //! One step of the plan: a program with a time limit.
 
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{channel, Receiver};
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{killpg, Signal};
 use nix::unistd::Pid;
 
+use crate::console::Console;
 use crate::plan::Step;
 use crate::report::Outcome;
 
@@ -23,7 +24,8 @@ const TAIL: usize = 4096;
 const LONGEST_LINE: u64 = 64 * 1024;
 
 /// How long the output of a step may take to end after its processes have.
-const DRAIN: Duration = Duration::from_secs(3);
+/// Reading what is left in two pipes takes no time, but the host may be busy.
+const DRAIN: Duration = Duration::from_secs(10);
 
 /// What became of a step.
 pub struct Finished {
@@ -73,6 +75,10 @@ impl CeilBoundary for str {
 
 /// Runs `step` to its end, or kills it and all its children.
 pub fn run(step: &Step) -> Finished {
+    run_on(Console::host(), step, DRAIN)
+}
+
+fn run_on(console: &'static Console, step: &Step, drain: Duration) -> Finished {
     let start = Instant::now();
     let finished = |outcome, code, output| Finished {
         outcome,
@@ -85,14 +91,14 @@ pub fn run(step: &Step) -> Finished {
         Err(error) => {
             let mut output = Output::default();
             let line = format!("cannot start {}: {error}", step.argv.join(" "));
-            println!("[{}] {line}", step.name);
+            console.line(&format!("[{}] {line}", step.name));
             output.add(&line);
             return finished(Outcome::NotFound, 0, output);
         }
     };
     let group = Pid::from_raw(child.id() as i32);
     let output = Arc::new(Mutex::new(Output::default()));
-    let drained = pump(&mut child, &step.name, &output);
+    let drained = pump(&mut child, &step.name, &output, console);
     let ended = wait(child);
 
     let limit = Duration::from_secs(step.timeout_s);
@@ -100,16 +106,25 @@ pub fn run(step: &Step) -> Finished {
     // What the program left behind must not disturb the next step, nor keep
     // the output open. An empty group is no error.
     let _ = killpg(group, Signal::SIGKILL);
-    let _ = drained.recv_timeout(DRAIN);
+    let whole = drained.recv_timeout(drain).is_ok();
     let output = output
         .lock()
         .unwrap_or_else(PoisonError::into_inner)
         .clone();
+    if !whole {
+        console.line(&format!("[{}] the output did not end", step.name));
+    }
+    if status.is_none() {
+        console.line(&format!(
+            "[{}] killed after {} s",
+            step.name, step.timeout_s
+        ));
+    }
+    console.flush();
     match status {
-        None => {
-            println!("[{}] killed after {} s", step.name, step.timeout_s);
-            finished(Outcome::Timeout, 0, output)
-        }
+        None => finished(Outcome::Timeout, 0, output),
+        // Part of a result is none.
+        Some(_) if !whole => finished(Outcome::OutputOpen, 0, output),
         Some(status) => match status.signal() {
             Some(signal) => finished(Outcome::Signalled, signal, output),
             None => finished(Outcome::Exited, status.code().unwrap_or(0), output),
@@ -138,7 +153,12 @@ fn spawn(step: &Step) -> io::Result<Child> {
 
 /// Copies the child's output to the console and to `output`; the receiver gets
 /// a message when both streams have ended.
-fn pump(child: &mut Child, name: &str, output: &Arc<Mutex<Output>>) -> Receiver<()> {
+fn pump(
+    child: &mut Child,
+    name: &str,
+    output: &Arc<Mutex<Output>>,
+    console: &'static Console,
+) -> Receiver<()> {
     let streams: [Option<Box<dyn Read + Send>>; 2] = [
         child.stdout.take().map(|s| Box::new(s) as _),
         child.stderr.take().map(|s| Box::new(s) as _),
@@ -148,7 +168,7 @@ fn pump(child: &mut Child, name: &str, output: &Arc<Mutex<Output>>) -> Receiver<
         .flatten()
         .map(|stream| {
             let (name, output) = (name.to_owned(), Arc::clone(output));
-            thread::spawn(move || copy_lines(stream, &name, &output))
+            thread::spawn(move || copy_lines(stream, &name, &output, console))
         })
         .collect();
     let (sender, receiver) = channel();
@@ -161,7 +181,7 @@ fn pump(child: &mut Child, name: &str, output: &Arc<Mutex<Output>>) -> Receiver<
     receiver
 }
 
-fn copy_lines(stream: impl Read, name: &str, output: &Mutex<Output>) {
+fn copy_lines(stream: impl Read, name: &str, output: &Mutex<Output>, console: &Console) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     // A line without an end must not take all memory: it is cut.
@@ -174,8 +194,7 @@ fn copy_lines(stream: impl Read, name: &str, output: &Mutex<Output>) {
     ) {
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']);
-        // In one piece, so that lines of two streams do not mix.
-        let _ = io::stdout().write_all(format!("[{name}] {text}\n").as_bytes());
+        console.line(&format!("[{name}] {text}"));
         output
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -197,6 +216,7 @@ fn wait(mut child: Child) -> Receiver<ExitStatus> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::console::tests::slow;
 
     fn step(argv: &[&str], timeout_s: u64) -> Step {
         Step {
@@ -221,6 +241,26 @@ mod tests {
         assert_eq!((done.outcome, done.code), (Outcome::Exited, 3));
         assert!(done.output.tail.contains("hello\n"));
         assert_eq!(done.output.results, [serde_json::json!({"a": 1})]);
+    }
+
+    #[test]
+    fn a_slow_console_loses_no_result() {
+        let (console, printed) = slow(Duration::from_millis(10));
+        let script = "for i in $(seq 500); do echo \"result: $i\"; done";
+        let step = step(&["sh", "-c", script], 30);
+        let done = run_on(Box::leak(Box::new(console)), &step, Duration::from_secs(3));
+        assert_eq!((done.outcome, done.code), (Outcome::Exited, 0));
+        assert_eq!(done.output.results.len(), 500);
+        assert_eq!(printed().lines().count(), 500, "the next step has begun");
+    }
+
+    #[test]
+    fn output_that_does_not_end_is_no_success() {
+        // setsid: not in the group that is killed.
+        let step = step(&["sh", "-c", "setsid sleep 3 & sleep 1; echo x"], 30);
+        let done = run_on(Console::host(), &step, Duration::from_secs(1));
+        assert_eq!(done.outcome, Outcome::OutputOpen);
+        assert!(done.output.tail.contains("x\n"));
     }
 
     #[test]
