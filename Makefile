@@ -7,8 +7,8 @@ CPU ?= max
 # The exits that `make trace` looks at.
 EXIT ?= all
 
-# Where the kernel source is, where downloads come from, where things are kept.
-export KDIR LINUX_TARBALL MIRROR KVM_RUST_CACHE TOOLS
+# Where the kernel source is, further options for it, where downloads come from, where things are kept.
+export KDIR LINUX_TARBALL FRAGMENT MIRROR KVM_RUST_CACHE TOOLS
 
 .PHONY: help run test test-quick test-full trace clean-cache
 
@@ -24,6 +24,7 @@ help:
 	@echo 'make clean-cache remove what was built and downloaded'
 	@echo
 	@echo 'KDIR=tree or LINUX_TARBALL=file selects the kernel source (Linux 7.3.y),'
+	@echo 'FRAGMENT=file has further options of the kernel,'
 	@echo 'KVM_RUST_CACHE=folder where everything is kept, MIRROR=url the Debian mirror.'
 
 run:

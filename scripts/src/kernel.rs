@@ -114,15 +114,50 @@ fn toolchain() -> String {
         .collect()
 }
 
+/// The user's own options, from the file that FRAGMENT names.
+fn users_fragment() -> Result<Option<String>> {
+    let Some(path) = std::env::var_os("FRAGMENT").filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(path);
+    let text = fs::read_to_string(&path).map_err(|error| {
+        hinted(
+            format!("FRAGMENT={}: {error}", path.display()),
+            "name a file with lines such as CONFIG_PREEMPT_LAZY=y",
+        )
+    })?;
+    Ok(Some(text))
+}
+
+/// Where `variant` is built: with the user's own options, in a folder for
+/// those.
+fn folder(ctx: &Context, variant: Variant) -> Result<PathBuf> {
+    let name = folder_name(variant, users_fragment()?.as_deref());
+    Ok(ctx.cache.join("build").join(name))
+}
+
+fn folder_name(variant: Variant, users_fragment: Option<&str>) -> String {
+    match users_fragment {
+        None => variant.name().to_owned(),
+        Some(text) => {
+            let options = digest::of_bytes(text.as_bytes());
+            format!("{}-{}", variant.name(), digest::short(&options))
+        }
+    }
+}
+
 /// How many steps building `variant` takes at first sight.
 pub fn steps_to_come(ctx: &Context, variant: Variant) -> usize {
-    let out = ctx.cache.join("build").join(variant.name());
+    // What cannot be told is an error when it is built.
+    let Ok(out) = folder(ctx, variant) else {
+        return 0;
+    };
     usize::from(!ctx.no_build && !files::beside(&out, "stamp").exists())
 }
 
 /// Builds `variant`; does nothing where it stands already.
 pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
-    let out = ctx.cache.join("build").join(variant.name());
+    let out = folder(ctx, variant)?;
     let kernel = Kernel {
         variant,
         image: out.join("arch/arm64/boot/Image"),
@@ -174,7 +209,7 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
 pub fn rust_analyzer(ctx: &Context) -> Result<PathBuf> {
     build(ctx, Variant::Rust)?;
     let tree = tree::prepare(ctx, &source::find(ctx)?)?;
-    let out = ctx.cache.join("build").join(Variant::Rust.name());
+    let out = folder(ctx, Variant::Rust)?;
     let step = ctx.ui.step("rust-project.json");
     let log = ctx.log("rust-analyzer");
     process::run(
@@ -197,6 +232,7 @@ fn fragment(ctx: &Context, variant: Variant) -> Result<String> {
         );
     }
     text.push_str(lines);
+    text.push_str(&users_fragment()?.unwrap_or_default());
     Ok(text)
 }
 
@@ -208,7 +244,7 @@ fn seed(ctx: &Context, out: &Path, variant: Variant, log: &Path, step: &Step) ->
         return Ok(());
     }
     for other in [Variant::Rust, Variant::C, Variant::Faults] {
-        let from = ctx.cache.join("build").join(other.name());
+        let from = folder(ctx, other)?;
         if other == variant || !files::beside(&from, "stamp").exists() {
             continue;
         }
@@ -273,5 +309,19 @@ fn plural(count: usize) -> String {
     match count {
         1 => "an option".to_owned(),
         n => format!("{n} options"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_with_other_options_are_built_elsewhere() {
+        let names = [None, Some("CONFIG_A=y\n"), Some("CONFIG_A=n\n")]
+            .map(|fragment| folder_name(Variant::C, fragment));
+        assert_eq!(names[0], "c");
+        assert!(names[1].starts_with("c-") && names[2].starts_with("c-"));
+        assert_ne!(names[1], names[2]);
     }
 }
