@@ -3,24 +3,34 @@
 //! The guest's UART, an 8250 whose output goes to stdout.
 
 use std::io::{self, Stdout, Write};
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{anyhow, Context, Result};
+use kvm_bindings::{KVM_ARM_IRQ_TYPE_SHIFT, KVM_ARM_IRQ_TYPE_SPI};
 use kvm_ioctls::VmFd;
 use vm_superio::serial::NoEvents;
 use vm_superio::{Serial, Trigger};
-use vmm_sys_util::eventfd::{EventFd, EFD_NONBLOCK};
 
 use crate::layout::{UART, UART_SPI};
 
-/// The UART's interrupt, an irqfd.
-struct Interrupt(EventFd);
+/// Number of the first SPI among all interrupts.
+const FIRST_SPI: u32 = 32;
+
+/// The UART's interrupt.
+///
+/// Not an irqfd: that is signalled with interrupts disabled, and where a GIC
+/// has KVM kick all vCPUs for an SPI, as Linux 7.3 does on some, it then waits
+/// for other CPUs, of which lockdep warns.
+struct Interrupt(Arc<VmFd>);
 
 impl Trigger for Interrupt {
-    type E = io::Error;
+    type E = kvm_ioctls::Error;
 
-    fn trigger(&self) -> io::Result<()> {
-        self.0.write(1)
+    /// Raises and lowers the line, which the device tree describes as an edge.
+    fn trigger(&self) -> Result<(), Self::E> {
+        let line = (KVM_ARM_IRQ_TYPE_SPI << KVM_ARM_IRQ_TYPE_SHIFT) | (FIRST_SPI + UART_SPI);
+        self.0.set_irq_line(line, true)?;
+        self.0.set_irq_line(line, false)
     }
 }
 
@@ -42,16 +52,9 @@ impl Write for Lines {
 pub struct Console(Mutex<Serial<Interrupt, NoEvents, Lines>>);
 
 impl Console {
-    /// Creates the UART and connects its interrupt, which the device tree
-    /// describes as an edge: an irqfd raises and lowers the line at once.
-    pub fn new(vm: &VmFd) -> Result<Self> {
-        let interrupt = EventFd::new(EFD_NONBLOCK).context("cannot create the UART's eventfd")?;
-        vm.register_irqfd(&interrupt, UART_SPI)
-            .context("cannot connect the UART's interrupt (KVM_IRQFD)")?;
-        Ok(Self(Mutex::new(Serial::new(
-            Interrupt(interrupt),
-            Lines(io::stdout()),
-        ))))
+    /// Creates the UART of a virtual machine.
+    pub fn new(vm: Arc<VmFd>) -> Self {
+        Self(Mutex::new(Serial::new(Interrupt(vm), Lines(io::stdout()))))
     }
 
     /// The guest reads from a device register.

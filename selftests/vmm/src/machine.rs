@@ -73,7 +73,6 @@ pub struct Shared {
     pub console: Console,
     _memory: GuestMemoryMmap,
     _gic: DeviceFd,
-    _vm: VmFd,
 }
 
 impl Machine {
@@ -86,7 +85,7 @@ impl Machine {
         let kvm = Kvm::new().context(
             "cannot open /dev/kvm (the host needs a kernel with CONFIG_KVM that was entered at EL2)",
         )?;
-        let vm = create_vm(&kvm, options)?;
+        let vm = Arc::new(create_vm(&kvm, options)?);
 
         let size = options.memory << 20;
         let memory = memory::map(size)?;
@@ -99,7 +98,7 @@ impl Machine {
             .map(|index| Vcpu::create(&vm, index, &features))
             .collect::<Result<Vec<_>>>()?;
         let gic = gic::create(&vm)?;
-        let console = Console::new(&vm)?;
+        let console = Console::new(vm);
 
         let affinities = vcpus
             .iter()
@@ -120,7 +119,6 @@ impl Machine {
                 console,
                 _memory: memory,
                 _gic: gic,
-                _vm: vm,
             }),
             outcomes,
             report,
