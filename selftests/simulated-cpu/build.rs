@@ -29,21 +29,23 @@ const OPTIONS: [&str; 12] = [
 
 /// Names of other options that the files mention: with the first comes assembly
 /// in files of its own, which is not for the build host.
-const OTHER_OPTIONS: [&str; 3] = [
+const OTHER_OPTIONS: [&str; 5] = [
     "CONFIG_ARM64",
     "CONFIG_ARM64_BTI_KERNEL",
+    "CONFIG_DEBUG_BUGVERBOSE_DETAILED",
+    "CONFIG_KVM_ARM64_RUST_FAULTS",
     "CONFIG_RUST_BITFIELD_KUNIT_TEST",
 ];
 
 /// The modules of KVM's code that are compiled, declared as in its crate roots,
-/// `kvm_arm64.rs` and `kvm_arm64_nvhe.rs`. Of `view`, which is mostly about the
-/// FP core, only what has nothing to do with that.
+/// `kvm_arm64.rs` and `kvm_arm64_nvhe.rs`.
 const MODULES: &str = "\
+    pub(crate) mod fpsimd;
     pub(crate) mod hyp;
     pub(crate) mod nvhe;
     pub(crate) mod user_sysreg_sr;
     pub(crate) mod vhe;
-    mod view { mod loading; }
+    pub(crate) mod view;
 ";
 
 fn main() {
@@ -77,7 +79,10 @@ fn main() {
 
     // A module in a file of its own cannot be named by a variable, so the
     // declarations are generated as well.
-    write(&out.join("kernel.rs"), &kernel_modules(&kernel, &out));
+    write(
+        &out.join("kernel.rs"),
+        &kernel_modules(&ours, &kernel, &out),
+    );
     write(&out.join("arm64.rs"), &arm64_modules(&ours));
     write(&out.join("kvm_arm64.rs"), &kvm_modules(&kvm_root(&ours)));
     let generator = ours.join("rust/arm64/gen_sysreg.rs");
@@ -308,8 +313,9 @@ fn kvm_modules(folder: &Path) -> String {
     format!("#[path = {folder:?}]\nmod kvm_arm64 {{\n{MODULES}}}\n")
 }
 
-/// Modules of the kernel crate that are in Linux.
-fn kernel_modules(kernel: &Path, out: &Path) -> String {
+/// Modules of the kernel crate that are in Linux, and ours that are not of
+/// arm64.
+fn kernel_modules(ours: &Path, kernel: &Path, out: &Path) -> String {
     let rust = kernel.join("rust/kernel");
     // A file that is named by a path looks for the modules in it in its own
     // folder, where those of num.rs are not.
@@ -322,8 +328,16 @@ fn kernel_modules(kernel: &Path, out: &Path) -> String {
     ] {
         write(&num.join(to), &read(&rust.join(from)));
     }
-    module(&rust.join("bitfield.rs"), "pub mod bitfield")
-        + &module(&num.join("mod.rs"), "pub mod num")
+    let mut modules = module(&rust.join("bitfield.rs"), "pub mod bitfield")
+        + &module(&num.join("mod.rs"), "pub mod num");
+    // What the FP hooks use.
+    if env::var_os("CARGO_FEATURE_INSTRUCTIONS").is_none() {
+        for name in ["preempt", "warn_once"] {
+            let file = ours.join(format!("rust/kernel/{name}.rs"));
+            modules += &module(&file, &format!("pub mod {name}"));
+        }
+    }
+    modules
 }
 
 /// The primitives that need nothing of the rest of the kernel.
@@ -349,10 +363,13 @@ fn arm64_modules(ours: &Path) -> String {
             None => format!("pub(crate) use crate::simulated::{name};\n"),
         };
     }
-    // Text for assembly in files of its own, and a pair of calls.
-    let name = match env::var_os("CARGO_FEATURE_INSTRUCTIONS") {
-        Some(_) => "alternative",
-        None => "daif",
+    // Text for assembly in files of its own, and what only calls C.
+    let others: &[&str] = match env::var_os("CARGO_FEATURE_INSTRUCTIONS") {
+        Some(_) => &["alternative"],
+        None => &["daif", "fp", "thread_flag"],
     };
-    modules + &module(&path(name), &format!("pub mod {name}"))
+    for name in others {
+        modules += &module(&path(name), &format!("pub mod {name}"));
+    }
+    modules
 }

@@ -22,6 +22,8 @@ pub mod accessors;
 #[cfg(not(feature = "instructions"))]
 mod cpu;
 #[cfg(not(feature = "instructions"))]
+pub mod fp_core;
+#[cfg(not(feature = "instructions"))]
 mod functions;
 #[cfg(not(feature = "instructions"))]
 pub mod simulated;
@@ -33,6 +35,8 @@ mod tests;
 #[cfg(not(feature = "instructions"))]
 pub use cpu::{Access, Cpu, FpRegisters, Mode, Translation};
 #[cfg(not(feature = "instructions"))]
+pub use fp_core::*;
+#[cfg(not(feature = "instructions"))]
 pub use functions::*;
 pub use standin::*;
 pub use structures::*;
@@ -41,7 +45,7 @@ pub use structures::*;
 #[cfg(all(test, not(feature = "instructions")))]
 include!(concat!(env!("OUT_DIR"), "/kvm_arm64.rs"));
 #[cfg(all(test, not(feature = "instructions")))]
-use kvm_arm64::{hyp, nvhe, user_sysreg_sr, vhe};
+use kvm_arm64::{fpsimd, hyp, nvhe, user_sysreg_sr, vhe, view};
 
 #[cfg(any(test, feature = "instructions"))]
 mod for_each {

@@ -55,18 +55,9 @@ pub mod str {
     }
 }
 
-/// Interrupts of the CPU.
-pub mod interrupt {
-    use core::marker::PhantomData;
-
-    /// Proof that they are disabled.
-    #[derive(Debug)]
-    pub struct LocalInterruptDisabled(crate::types::NotThreadSafe);
-
-    /// Disables them. A simulated CPU has none.
-    pub fn local_interrupt_disable() -> LocalInterruptDisabled {
-        LocalInterruptDisabled(PhantomData)
-    }
+/// Types of C.
+pub mod ffi {
+    pub use core::ffi::c_int;
 }
 
 /// Conditions that the kernel's build proves.
@@ -140,6 +131,22 @@ macro_rules! static_assert {
 #[macro_export]
 macro_rules! const_assert {
     ($condition:expr $(, $message:literal)?) => { const { assert!($condition $(, $message)?) } };
+}
+
+/// Ends the test.
+#[macro_export]
+macro_rules! warn_flags {
+    ($text:expr, $flags:expr) => {
+        panic!("WARN_ON_ONCE() in {}, {:#x}", $text, $flags)
+    };
+}
+
+/// Warnings.
+pub mod bug {
+    /// The flags that taint the kernel.
+    pub const fn bugflag_taint(taint: u32) -> u32 {
+        taint << 8
+    }
 }
 
 /// The kernel's `fmt!`.

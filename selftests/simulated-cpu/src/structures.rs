@@ -152,6 +152,7 @@ structures! {
         ctxt: kvm_cpu_context,
         sve_state: *mut arm64_sve_state,
         sve_max_vl: u32,
+        fp_type: u32,
         hw_mmu: *mut kvm_s2_mmu,
         hcr_el2: u64,
         hcrx_el2: u64,
@@ -421,6 +422,8 @@ pub const PKVM_HCR_EL2_HOST_NPVM: u64 = PKVM_HCR_EL2_HOST_PVM
     | (1 << 49)
     | (1 << 58)
     | (1 << 55);
+pub const BUGFLAG_ONCE: u32 = 1 << 1;
+pub const TAINT_WARN: u32 = 9;
 pub const ICC_SRE_EL1_SRE: u32 = 1 << 0;
 pub const ICC_SRE_EL1_DFB: u32 = 1 << 1;
 pub const ICC_SRE_EL1_DIB: u32 = 1 << 2;

@@ -84,6 +84,7 @@ impl Host {
             vcpus,
         };
         host.set_this_cpu_offsets();
+        crate::fp_core::reset();
         host
     }
 
@@ -125,14 +126,25 @@ impl Host {
         vcpu: usize,
         code: impl FnOnce(NonNull<kvm_vcpu>, NonNull<kvm_cpu_context>) -> R,
     ) -> R {
+        let context = NonNull::from(self.context(image));
+        self.run_unnoted(vcpu, |vcpu| {
+            // SAFETY: It is there, and used by nobody else meanwhile.
+            unsafe { (*context.as_ptr()).__hyp_running_vcpu = vcpu.as_ptr() };
+            code(vcpu, context)
+        })
+    }
+
+    /// Runs code on the CPU for a vCPU, which is noted nowhere.
+    pub(super) fn run_unnoted<R>(
+        &mut self,
+        vcpu: usize,
+        code: impl FnOnce(NonNull<kvm_vcpu>) -> R,
+    ) -> R {
         let cpu = self.cpu.take().expect("a CPU");
         let vcpu = &mut self.vcpus[vcpu];
         vcpu.link();
         let vcpu = NonNull::from(&mut *vcpu.vcpu);
-        let context = self.context(image);
-        context.__hyp_running_vcpu = vcpu.as_ptr();
-        let context = NonNull::from(context);
-        let (cpu, result) = cpu.run(|| code(vcpu, context));
+        let (cpu, result) = cpu.run(|| code(vcpu));
         self.cpu = Some(cpu);
         result
     }

@@ -352,7 +352,9 @@ impl Vcpu {
             .into();
         vcpu.arch.debug_owner = guest.debug_owner as u32;
         // Flags that are somebody else's.
-        vcpu.arch.sflags = !bindings::SYSREGS_ON_CPU & mark(name, "sflags") as u16;
+        let ours =
+            bindings::SYSREGS_ON_CPU | bindings::IN_NESTED_ERET | bindings::IN_NESTED_EXCEPTION;
+        vcpu.arch.sflags = !ours & mark(name, "sflags") as u16;
         let vncr = match features.nv {
             true => vcpu.arch.ctxt.sys_regs[VNCR_START..].to_vec(),
             false => Vec::new(),

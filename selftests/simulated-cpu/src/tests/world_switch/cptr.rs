@@ -2,7 +2,7 @@
 //! `CPTR_EL2` while a guest runs and afterwards, value for value, and
 //! `FPEXC32_EL2`, which goes with it.
 
-use super::super::host::{Host, Image};
+use super::super::host::Host;
 use super::super::machine::{Features, Level};
 use super::super::names;
 use super::{aarch32, all_features, c, plain, trap, FP_ASIMD, IRQ, MODES};
@@ -114,7 +114,7 @@ fn b20_a_guest_hypervisors_traps_are_added_as_in_c() {
                         *host.vcpus[0].kept("CPTR_EL2") = cptr;
                         host.load(0);
                         if owns {
-                            host.data(Image::Hyp).fp_owner = 2;
+                            host.give_fp_to_guest(0);
                         }
                         let answers = host.vcpus[0].vcpu.arch.answers.clone();
                         let sanitised = host.vcpus[0].sanitised("CPTR_EL2", cptr);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! When a guest's FP state is in the CPU, and how much of it moves.
 
-use super::super::host::{host_zcr, Host, Image};
+use super::super::host::{host_zcr, Host};
 use super::super::machine::{self, mark, Features, Level};
 use super::super::{names, written};
 use super::fp_state::{kept, FpState};
@@ -196,7 +196,7 @@ fn b12_a_guest_hypervisor_has_zcr_el2_there_and_limits_its_guest() {
             set & (1 << 20) != 0 && set & (1 << 16) != 0
         };
         host.load(0);
-        host.data(Image::Hyp).fp_owner = bindings::kvm_host_data_FP_STATE_GUEST_OWNED;
+        host.give_fp_to_guest(0);
         let [zcr_el1, zcr_el2] = ["ZCR_EL1", "ZCR_EL2"].map(|name| {
             let value = *host.vcpus[0].kept(name);
             host.vcpus[0].sanitised(name, value)
@@ -270,7 +270,7 @@ fn b15_the_kernel_at_el1_can_save_the_guests_state_and_has_its_own_longest_vecto
         let read = after.iter().position(is_read);
         assert!(read.is_some() && read < written(after, name), "{mode:?}");
 
-        host.kernel_saves_fp(0);
+        host.put(0);
         assert_eq!(host.vcpus[0].sve_state, guests.sve(GUESTS_LONGEST).0);
     }
 }
@@ -370,9 +370,7 @@ fn b25_the_guest_has_its_state_again_after_the_kernel_took_the_registers() {
                 guests.put(cpu);
                 IRQ
             });
-            // A softirq uses the registers.
-            host.kernel_saves_fp(0);
-            FpState::of("softirq").put(host.cpu());
+            host.kernel_uses_fp();
 
             let mut entries = 0;
             host.enter(0, &mut |cpu, _| {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
-//! All that is in a CPU of an FP state, and what the kernel's FP core does with
-//! it.
+//! All that is in a CPU of an FP state.
 
 use super::super::host::{host_zcr, Host};
 use super::super::machine::{mark, place, VNCR_START};
 use super::super::names;
-use crate::{Cpu, FpRegisters, Mode};
+use crate::{fp_core, Cpu, FpRegisters, Mode};
 
 /// The registers beside the register files.
 const STATUS: [&str; 3] = ["FPSR", "FPCR", "FPMR"];
@@ -60,46 +59,16 @@ impl FpState {
 }
 
 impl Host {
-    /// What the FP core has to do when a vCPU is put: if the guest owns the
-    /// registers, saves them, for the guest's longest vector.
-    ///
-    /// That vector length must be in force for the kernel then.
-    pub(super) fn kernel_saves_fp(&mut self, vcpu: usize) {
-        if !self.guest_owns_fp() {
-            return;
-        }
-        let has = self.vcpus[vcpu].features;
-        let mode = self.cpus.mode;
-        let cpu = self.cpu();
-        let state = FpState::in_cpu(cpu);
-        let length = match mode {
-            Mode::Vhe => cpu.vector_length_at_el2(),
-            Mode::Nvhe | Mode::Hvhe => cpu.vector_length_at_el1(),
-        };
-        let (fpsr, fpcr) = (names::get(cpu, "FPSR"), names::get(cpu, "FPCR"));
-        let guest = &mut self.vcpus[vcpu];
-        if has.sve {
-            // What sve_get_vl() is compared with by the kernel.
-            assert_eq!(
-                length, guest.vcpu.arch.sve_max_vl as usize,
-                "for the kernel"
-            );
-            guest.sve_state = state.sve(length).0;
-        } else {
-            let (v, _) = state.v();
-            let vector = |n: usize| v[16 * n..][..16].try_into().expect("16 bytes");
-            guest.vcpu.arch.ctxt.fp_regs.vregs =
-                std::array::from_fn(|n| u128::from_le_bytes(vector(n)));
-        }
-        guest.vcpu.arch.ctxt.fp_regs.fpsr = fpsr as u32;
-        guest.vcpu.arch.ctxt.fp_regs.fpcr = fpcr as u32;
-        if has.fpmr {
-            *guest.kept("FPMR") = state.fpmr();
-        }
-        self.data(super::Image::Hyp).fp_owner = bindings::kvm_host_data_FP_STATE_FREE;
+    /// A softirq uses the FP registers: the FP core saves what is in them, as it
+    /// was told to. With SVE the vector length that it was told must be in force
+    /// for the kernel then.
+    pub(super) fn kernel_uses_fp(&mut self) {
+        fp_core::kernel_neon_begin(self.cpu());
+        FpState::of("softirq").put(self.cpu());
     }
 
-    /// Puts an FP state and the vector lengths of the host into the CPU.
+    /// Puts an FP state and the vector lengths of the host into the CPU: those
+    /// of the task that is about to run a vCPU.
     pub(super) fn give_fp_to_host(&mut self, state: &FpState) {
         if self.cpus.have.sve {
             let zcr = host_zcr();
@@ -109,6 +78,7 @@ impl Host {
             }
         }
         state.put(self.cpu());
+        fp_core::task_ran(self.cpu());
     }
 
     /// Gives a vCPU an FP state in memory.

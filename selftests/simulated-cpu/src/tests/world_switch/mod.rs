@@ -7,6 +7,7 @@ mod cptr;
 mod exits;
 mod faults;
 mod fp;
+mod fp_hooks;
 mod fp_state;
 mod hyp_fp;
 mod mops;
@@ -126,7 +127,7 @@ impl Host {
         }
     }
 
-    /// `vcpu_load()`, after which the FP registers are nobody's.
+    /// `vcpu_load()`.
     fn load(&mut self, vcpu: usize) {
         self.cpu().clear_trace();
         match self.cpus.mode {
@@ -143,14 +144,13 @@ impl Host {
             }),
             Mode::Nvhe | Mode::Hvhe => self.call(vcpu, NVHE_LOAD),
         }
-        if !self.cpus.pkvm {
-            self.data(Image::Hyp).fp_owner = bindings::kvm_host_data_FP_STATE_FREE;
-        }
+        self.load_fp(vcpu);
     }
 
     /// `vcpu_put()`.
     fn put(&mut self, vcpu: usize) {
         self.cpu().clear_trace();
+        self.put_fp(vcpu);
         match self.cpus.mode {
             Mode::Vhe => self.run(Image::Hyp, vcpu, |vcpu, _| {
                 // SAFETY: As for `load`.
@@ -169,6 +169,14 @@ impl Host {
     /// Runs a vCPU that is loaded. Returns the exit code.
     fn enter(&mut self, vcpu: usize, guest: &mut Guest<'_>) -> u64 {
         self.cpu().clear_trace();
+        self.ctxflush_fp(vcpu);
+        let code = self.switch(vcpu, guest);
+        self.ctxsync_fp(vcpu);
+        code
+    }
+
+    /// What the hypervisor has to do with it.
+    fn switch(&mut self, vcpu: usize, guest: &mut Guest<'_>) -> u64 {
         if self.cpus.pkvm {
             let mut code = 0;
             let hyp = self.runs(vcpu);

@@ -345,8 +345,7 @@ fn sysregs_zcr_el2_is_for_the_kernel_with_the_guests_registers_in_the_cpu() {
             // Nothing traps by the guest hypervisor's wish.
             *host.vcpus[0].kept("CPTR_EL2") = !0;
             if owns {
-                host.data(super::Image::Hyp).fp_owner =
-                    bindings::kvm_host_data_FP_STATE_GUEST_OWNED;
+                host.give_fp_to_guest(0);
             }
             assert!(answered(&mut host, ZCR_EL2, 0, true).is_none(), "{level:?}");
             let loads = host

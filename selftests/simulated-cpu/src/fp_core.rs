@@ -1,0 +1,321 @@
+// SPDX-License-Identifier: GPL-2.0
+//! The kernel's FP core, as far as it decides what becomes of the registers: it
+//! is C, and not this project's.
+//!
+//! Which functions there are, what they save and when they refuse is that of
+//! `arch/arm64/kernel/fpsimd.c`. A `WARN_ON()` there ends a test here. There is
+//! one CPU and one thread, with one task that has an FP state.
+
+#![allow(missing_docs, non_camel_case_types)]
+
+use crate::arm64::registers::{FPCR, FPMR, FPSR, HCR_EL2};
+use crate::{
+    arm64_sve_state, kvm_cpu_context, kvm_host_data, kvm_vcpu, user_fpsimd_state, Cpu, FpRegisters,
+};
+use std::cell::{Cell, RefCell};
+use std::ptr;
+
+pub const TIF_FOREIGN_FPSTATE: u32 = 3;
+pub const SVE_VL_MIN: u32 = 16;
+pub const IN_NESTED_ERET: u16 = 1 << 7;
+pub const IN_NESTED_EXCEPTION: u16 = 1 << 9;
+#[allow(non_upper_case_globals)]
+pub const fp_type_FP_STATE_FPSIMD: u32 = 1;
+#[allow(non_upper_case_globals)]
+pub const fp_type_FP_STATE_SVE: u32 = 2;
+
+/// `struct cpu_fp_state`.
+#[derive(Clone, Copy, Debug)]
+pub struct cpu_fp_state {
+    pub st: *mut user_fpsimd_state,
+    pub sve_state: *mut arm64_sve_state,
+    pub sme_state: *mut arm64_sme_state,
+    pub svcr: *mut u64,
+    pub fpmr: *mut u64,
+    pub sve_vl: u32,
+    pub sme_vl: u32,
+    pub fp_type: *mut u32,
+    pub to_save: u32,
+}
+
+/// `struct arm64_sme_state`, behind a pointer.
+#[derive(Debug)]
+pub enum arm64_sme_state {}
+
+/// `struct task_struct`.
+#[derive(Debug)]
+pub struct task_struct {
+    /// Its address space, of which only matters whether it has one.
+    pub mm: *mut core::ffi::c_void,
+}
+
+/// The FP state of a task in memory.
+#[derive(Clone, Debug, Default)]
+pub struct TaskState {
+    pub fpsimd: user_fpsimd_state,
+    pub sve: Vec<u8>,
+    pub svcr: u64,
+    pub fpmr: u64,
+    pub fp_type: u32,
+}
+
+/// `fpsimd_last_state` of the CPU, while it is one.
+type Last = Option<cpu_fp_state>;
+
+thread_local! {
+    static FOREIGN: Cell<bool> = const { Cell::new(true) };
+    static LAST: Cell<Last> = const { Cell::new(None) };
+    static TASK: RefCell<Box<TaskState>> = RefCell::default();
+    static RUNNING: Cell<task_struct> = const { Cell::new(user_task()) };
+    static HOST_DATA: Cell<*mut kvm_host_data> = const { Cell::new(ptr::null_mut()) };
+    static IRQS_ON: Cell<bool> = const { Cell::new(true) };
+}
+
+const fn user_task() -> task_struct {
+    task_struct {
+        mm: ptr::dangling_mut(),
+    }
+}
+
+/// Starts anew on this thread: the registers are nobody's.
+pub fn reset() {
+    FOREIGN.set(true);
+    LAST.set(None);
+    TASK.take();
+    RUNNING.set(user_task());
+}
+
+/// The registers of `cpu` are the task's from here on: it ran in userspace.
+pub fn task_ran(cpu: &Cpu) {
+    TASK.with_borrow_mut(|task| {
+        let length = cpu.kernels_vector_length();
+        let has_sve = cpu.has_capability(crate::ARM64_SVE);
+        task.sve = vec![
+            0;
+            if has_sve {
+                FpRegisters::sve_size(length)
+            } else {
+                0
+            }
+        ];
+        let [svcr, fpmr] = [&raw mut task.svcr, &raw mut task.fpmr];
+        LAST.set(Some(cpu_fp_state {
+            st: &raw mut task.fpsimd,
+            sve_state: task.sve.as_mut_ptr().cast(),
+            sme_state: ptr::null_mut(),
+            svcr,
+            fpmr,
+            sve_vl: if has_sve { length as u32 } else { 0 },
+            sme_vl: 0,
+            fp_type: &raw mut task.fp_type,
+            to_save: match has_sve {
+                true => fp_type_FP_STATE_SVE,
+                false => fp_type_FP_STATE_FPSIMD,
+            },
+        }));
+    });
+    FOREIGN.set(false);
+}
+
+/// What the task has in memory.
+pub fn task_state() -> TaskState {
+    TASK.with_borrow(|task| (**task).clone())
+}
+
+/// The running task is a kernel thread, which has no FP state to go back to.
+pub fn kernel_thread_runs() {
+    RUNNING.set(task_struct {
+        mm: ptr::null_mut(),
+    });
+}
+
+/// Somebody in the kernel uses the registers: `kernel_neon_begin()`.
+pub fn kernel_neon_begin(cpu: &mut Cpu) {
+    assert!(cpu.has_capability(crate::ARM64_HAS_FPSIMD));
+    save_user_state(cpu);
+    flush_cpu_state();
+}
+
+/// Which `struct kvm_host_data` `host_data_ptr()` is about.
+pub fn set_host_data(data: *mut kvm_host_data) {
+    HOST_DATA.set(data);
+}
+
+/// `fpsimd_save_user_state()`.
+fn save_user_state(cpu: &mut Cpu) {
+    if FOREIGN.get() {
+        return;
+    }
+    let last = LAST.get().expect("the registers hold somebody's state");
+    // SAFETY: Whoever bound the state has said that there is room, and nobody
+    // else runs.
+    unsafe {
+        if cpu.has_capability(crate::ARM64_HAS_FPMR) {
+            *last.fpmr = cpu.get::<FPMR>().into();
+        }
+        *last.fp_type = last.to_save;
+        let st = &mut *last.st;
+        if last.to_save == fp_type_FP_STATE_SVE {
+            let length = cpu.kernels_vector_length();
+            assert_eq!(length, last.sve_vl as usize, "sve_get_vl() != vl");
+            let bytes = cpu.fp().sve(length);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), last.sve_state.cast(), bytes.len());
+        } else {
+            for (to, from) in st.vregs.iter_mut().zip(cpu.fp().v().chunks_exact(16)) {
+                *to = u128::from_le_bytes(from.try_into().expect("16 bytes"));
+            }
+        }
+        st.fpsr = u64::from(cpu.get::<FPSR>()) as u32;
+        st.fpcr = u64::from(cpu.get::<FPCR>()) as u32;
+    }
+}
+
+/// `fpsimd_flush_cpu_state()`.
+fn flush_cpu_state() {
+    LAST.set(None);
+    FOREIGN.set(true);
+}
+
+impl Cpu {
+    /// The vector length that the kernel gets, where it runs.
+    fn kernels_vector_length(&self) -> usize {
+        match self.get::<HCR_EL2>().tge().into_bool() {
+            true => self.vector_length_at_el2(),
+            false => self.vector_length_at_el1(),
+        }
+    }
+}
+
+/// # Safety
+///
+/// Preemption must be disabled.
+pub unsafe fn fpsimd_save_and_flush_cpu_state() {
+    Cpu::with_current(|cpu| {
+        cpu.called("fpsimd_save_and_flush_cpu_state");
+        if !cpu.has_capability(crate::ARM64_HAS_FPSIMD) {
+            return;
+        }
+        save_user_state(cpu);
+        flush_cpu_state();
+    });
+}
+
+/// # Safety
+///
+/// What `state` points to must be there until it is unbound.
+pub unsafe fn fpsimd_bind_state_to_cpu(state: *mut cpu_fp_state) {
+    assert!(!IRQS_ON.get(), "fpsimd_bind_state_to_cpu() with interrupts");
+    // SAFETY: By the safety requirement.
+    LAST.set(Some(unsafe { *state }));
+}
+
+/// # Safety
+///
+/// None here.
+pub unsafe fn test_thread_flag(flag: i32) -> bool {
+    assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
+    FOREIGN.get()
+}
+
+/// # Safety
+///
+/// None here.
+pub unsafe fn set_thread_flag(flag: i32) {
+    assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
+    FOREIGN.set(true);
+}
+
+/// # Safety
+///
+/// None here.
+pub unsafe fn clear_thread_flag(flag: i32) {
+    assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
+    FOREIGN.set(false);
+}
+
+/// # Safety
+///
+/// None here: there is no SME.
+pub unsafe fn read_svcr() -> u64 {
+    0
+}
+
+/// # Safety
+///
+/// None here.
+pub unsafe fn kvm_this_cpu_host_data() -> *mut kvm_host_data {
+    HOST_DATA.get()
+}
+
+/// # Safety
+///
+/// `vcpu` must be valid for reading, and its VM be there.
+pub unsafe fn kvm_vcpu_has_sve(vcpu: *const kvm_vcpu) -> bool {
+    let has_sve = Cpu::with_current(|cpu| cpu.has_capability(crate::ARM64_SVE));
+    // SAFETY: By the safety requirement.
+    let flags = unsafe { (*(*vcpu).kvm).arch.flags };
+    has_sve && flags & (1 << crate::KVM_ARCH_FLAG_GUEST_HAS_SVE) != 0
+}
+
+/// # Safety
+///
+/// `context` must be valid.
+pub unsafe fn kvm_ctxt_sys_reg(context: *mut kvm_cpu_context, register: u32) -> *mut u64 {
+    // SAFETY: By the safety requirement; a register has a place.
+    unsafe {
+        (&raw mut (*context).sys_regs)
+            .cast::<u64>()
+            .add(register as usize)
+    }
+}
+
+macro_rules! nothing_to_do {
+    ($($function:ident)*) => {
+        $(
+            /// # Safety
+            ///
+            /// None here.
+            pub unsafe fn $function() {}
+        )*
+    };
+}
+
+nothing_to_do! { preempt_disable preempt_enable lockdep_assert_preemption_disabled }
+
+/// Interrupts of the CPU.
+pub mod interrupt {
+    use crate::types::NotThreadSafe;
+    use core::marker::PhantomData;
+
+    /// Proof that they are disabled.
+    #[derive(Debug)]
+    pub struct LocalInterruptDisabled(NotThreadSafe);
+
+    /// Disables them.
+    pub fn local_interrupt_disable() -> LocalInterruptDisabled {
+        super::IRQS_ON.set(false);
+        LocalInterruptDisabled(PhantomData)
+    }
+
+    impl Drop for LocalInterruptDisabled {
+        fn drop(&mut self) {
+            super::IRQS_ON.set(true);
+        }
+    }
+}
+
+/// Tasks.
+pub mod task {
+    use super::{task_struct, RUNNING};
+
+    /// Only a name here.
+    #[derive(Debug)]
+    pub enum Task {}
+
+    impl Task {
+        /// The running task.
+        pub fn current_raw() -> *mut task_struct {
+            RUNNING.with(std::cell::Cell::as_ptr)
+        }
+    }
+}
