@@ -132,6 +132,7 @@ const GUARDS: &[(&str, &str)] = &[
     ("aarch32", "b24"),
     ("syndromes", "b37"),
     ("syndromes-protected", "b37"),
+    ("loregions", "b27"),
     ("kvm/arm64/aarch32_id_regs", "b24"),
     ("kvm/arm64/hidden_features", "b12"),
     ("kvm/arm64/host_sve", "b15_b17"),

@@ -86,6 +86,14 @@ fn syndromes(mode: Mode) -> Vec<Step> {
     steps
 }
 
+/// The same guest, from which userspace has taken LORegions. Once in each world
+/// of the switch is enough.
+fn loregions(mode: Mode, cpu: Cpu) -> Option<Step> {
+    let argv = ["/kvm-rust/bin/syndromes", "--no-lor"];
+    let here = cpu == Cpu::Max && matches!(mode, Mode::Vhe | Mode::Nvhe);
+    here.then(|| Step::new("loregions", &argv, 150))
+}
+
 /// The tests of selftests/ themselves, but for those that need a shell and run
 /// on the building machine only.
 fn unit_tests(programs: &Programs) -> Result<Vec<Step>> {
@@ -180,6 +188,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
                 steps.push(aarch32());
             }
             steps.extend(syndromes(mode));
+            steps.extend(loregions(mode, cpu));
             steps.extend(kselftests::steps(programs, mode, full)?);
             // Once: they do not depend on how KVM runs, and max has most to test.
             if variant == Variant::Rust && cpu == Cpu::Max && mode == Mode::Vhe {

@@ -9,6 +9,7 @@
 //!
 //! The guest is in `guest/`.
 
+mod lor;
 mod report;
 
 use std::process::{Command, ExitCode, Stdio};
@@ -34,6 +35,9 @@ struct Options {
     /// Make it a protected guest (the host needs kvm-arm.mode=protected)
     #[arg(long)]
     protected: bool,
+    /// Take LORegions from the guest: their registers must be undefined to it
+    #[arg(long, conflicts_with = "protected")]
+    no_lor: bool,
     /// Print what the guest saw as text, and not for machines
     #[arg(long)]
     dump: bool,
@@ -47,6 +51,9 @@ fn run(options: &Options) -> Result<Report> {
     if options.protected {
         vmm.arg("--protected");
     }
+    if options.no_lor {
+        vmm.arg("--no-lor");
+    }
     let output = vmm
         .stderr(Stdio::inherit())
         .output()
@@ -57,7 +64,11 @@ fn run(options: &Options) -> Result<Report> {
         "the guest was lost; the last thing that it said: {}",
         text.lines().last().unwrap_or_default()
     );
-    Report::read(&text)
+    let report = Report::read(&text)?;
+    if options.no_lor {
+        lor::check_that_there_is_none(&report)?;
+    }
+    Ok(report)
 }
 
 fn main() -> ExitCode {

@@ -45,6 +45,22 @@ impl Report {
         Ok(Self { lines, classes })
     }
 
+    /// What the guest saw of `what`, MRS or MSR, of a register at EL1.
+    pub fn of_register(&self, what: &str, encoding: Encoding) -> Option<&str> {
+        let prefix = format!("EL1 {what} ");
+        self.lines.iter().find_map(|line| {
+            let (names, outcome) = line.strip_prefix(&prefix)?.split_once(": ")?;
+            let (first, more) = match names.split_once(" +") {
+                Some((first, more)) => (first, more.parse().ok()?),
+                None => (names, 0),
+            };
+            let first = Encoding::of_name(first)?.0;
+            (first..=first + more)
+                .contains(&encoding.0)
+                .then_some(outcome)
+        })
+    }
+
     /// How many instructions were executed.
     pub fn instructions(&self) -> u64 {
         self.classes.values().sum()
@@ -65,6 +81,28 @@ impl Report {
         bytes.fold(0xcbf2_9ce4_8422_2325, |digest, byte| {
             (digest ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
         })
+    }
+}
+
+/// A system register by its place among all: op0, op1, CRn, CRm and op2 side by
+/// side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Encoding(u32);
+
+impl Encoding {
+    /// The register with these in its instructions.
+    pub const fn new(op0: u32, op1: u32, crn: u32, crm: u32, op2: u32) -> Self {
+        Self((op0 << 14) | (op1 << 11) | (crn << 7) | (crm << 3) | op2)
+    }
+
+    /// The register with a name such as `S3_0_C0_C7_1`.
+    fn of_name(name: &str) -> Option<Self> {
+        let mut parts = name
+            .strip_prefix('S')?
+            .split('_')
+            .map(|part| part.trim_start_matches('C').parse().ok());
+        let mut next = || parts.next().flatten();
+        Some(Self::new(next()?, next()?, next()?, next()?, next()?))
     }
 }
 
@@ -120,6 +158,25 @@ mod tests {
         assert!(read("end\n").is_err(), "nothing was tried");
         assert!(read("EL1 UDF\nend\n").is_err());
         assert!(read("EL1 MRS S2_0_C0_C0_0 +x: 0x0\nend\n").is_err());
+    }
+
+    #[test]
+    fn a_register_is_found_in_its_row() {
+        let report = read(
+            "EL1 SYS S1_0_C0_C0_0 +16383: done\n\
+             EL0 MRS S3_0_C10_C3_0: 0x5\n\
+             EL1 MRS S3_0_C10_C3_0 +35: EC 0x00 ESR 0x2000000\n\
+             EL1 MRS S3_0_C10_C7_4: 0x0\nend\n",
+        )
+        .unwrap();
+        let of = |crm, op2| report.of_register("MRS", Encoding::new(3, 0, 10, crm, op2));
+        assert_eq!(of(2, 7), None);
+        assert_eq!(of(3, 0), Some("EC 0x00 ESR 0x2000000"));
+        assert_eq!(of(4, 7), Some("EC 0x00 ESR 0x2000000"));
+        assert_eq!(of(7, 3), Some("EC 0x00 ESR 0x2000000"));
+        assert_eq!(of(7, 4), Some("0x0"));
+        let msr = report.of_register("MSR", Encoding::new(3, 0, 10, 3, 0));
+        assert_eq!(msr, None);
     }
 
     #[test]

@@ -49,6 +49,10 @@ pub struct Options {
     #[arg(long)]
     pub no_pauth: bool,
 
+    /// Take LORegions from the guest: ID_AA64MMFR1_EL1.LO is 0
+    #[arg(long)]
+    pub no_lor: bool,
+
     /// Make it a protected VM (the host needs kvm-arm.mode=protected)
     #[arg(long)]
     pub protected: bool,

@@ -25,6 +25,13 @@ const SVE_VLS: u64 = KVM_REG_ARM64 | KVM_REG_SIZE_U512 | KVM_REG_ARM64_SVE as u6
 /// MPIDR_EL1 (op0 3, op1 0, CRn 0, CRm 0, op2 5).
 const MPIDR_EL1: u64 = KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG as u64 | 0xc005;
 
+/// ID_AA64MMFR1_EL1 (op0 3, op1 0, CRn 0, CRm 7, op2 1).
+const ID_AA64MMFR1_EL1: u64 =
+    KVM_REG_ARM64 | KVM_REG_SIZE_U64 | KVM_REG_ARM64_SYSREG as u64 | 0xc039;
+
+/// The field LO of ID_AA64MMFR1_EL1: LORegions.
+const LO: u64 = 0xf << 16;
+
 /// Aff3 and Aff2 to Aff0 of MPIDR_EL1.
 const MPIDR_AFFINITY: u64 = 0xff_00ff_ffff;
 
@@ -40,6 +47,7 @@ const PC: u64 = core_register(offset_of!(kvm_regs, regs.pc));
 pub struct Features {
     init: kvm_vcpu_init,
     sve: SveLength,
+    no_lor: bool,
 }
 
 impl Features {
@@ -88,7 +96,11 @@ impl Features {
             );
             enable_mte(vm)?;
         }
-        Ok(Self { init, sve })
+        Ok(Self {
+            init,
+            sve,
+            no_lor: options.no_lor,
+        })
     }
 }
 
@@ -113,7 +125,22 @@ impl Vcpu {
             vcpu.finalize_sve(features.sve)
                 .with_context(|| format!("cannot set up SVE of vCPU {index}"))?;
         }
+        if features.no_lor {
+            vcpu.take_lor()
+                .with_context(|| format!("cannot take LORegions from vCPU {index}"))?;
+        }
         Ok(vcpu)
+    }
+
+    /// Says in ID_AA64MMFR1_EL1 that there are no LORegions.
+    fn take_lor(&self) -> Result<()> {
+        let value = self
+            .register(ID_AA64MMFR1_EL1)
+            .context("cannot read ID_AA64MMFR1_EL1")?;
+        self.0
+            .set_one_reg(ID_AA64MMFR1_EL1, &(value & !LO).to_le_bytes())
+            .context("KVM refuses this value of ID_AA64MMFR1_EL1")?;
+        Ok(())
     }
 
     /// Limits the vector lengths and fixes them.
@@ -214,6 +241,7 @@ mod tests {
         assert_eq!(PC, 0x6030_0000_0010_0040);
         assert_eq!(SVE_VLS, 0x6060_0000_0015_ffff);
         assert_eq!(MPIDR_EL1, 0x6030_0000_0013_c005);
+        assert_eq!(ID_AA64MMFR1_EL1, 0x6030_0000_0013_c039);
     }
 
     #[test]
