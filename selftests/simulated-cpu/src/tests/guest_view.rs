@@ -101,40 +101,13 @@ pub(super) fn in_cpu(vcpu: &Vcpu, cpus: &Cpus) -> Vec<InCpu> {
 
 /// At EL1, its own or that of a guest's guest.
 fn el1(view: &mut View, vcpu: &Vcpu) {
-    let has = vcpu.features;
-    view.same(&[
-        "SCTLR_EL1",
-        "CPACR_EL1",
-        "TTBR0_EL1",
-        "TTBR1_EL1",
-        "TCR_EL1",
-        "ESR_EL1",
-        "AFSR0_EL1",
-        "AFSR1_EL1",
-        "FAR_EL1",
-        "MAIR_EL1",
-        "VBAR_EL1",
-        "CONTEXTIDR_EL1",
-        "AMAIR_EL1",
-        "CNTKCTL_EL1",
-        "SP_EL1",
-        "ELR_EL1",
-        "SPSR_EL1",
-    ]);
-    for (registers, there) in [
-        (&["TCR2_EL1"][..], has.tcr2),
-        (&["PIR_EL1", "PIRE0_EL1"], has.tcr2 && has.s1pie),
-        (&["POR_EL1"], has.tcr2 && has.s1poe),
-        (&["SCTLR2_EL1"], has.sctlr2),
-        (&["TFSR_EL1", "TFSRE0_EL1"], has.mte),
-        (
-            &["NVHCR_EL2"],
-            matches!(vcpu.guest.level, Level::L2 { nv3: true, .. }),
-        ),
-    ] {
+    for (register, there) in vcpu.features.el1_registers() {
         if there {
-            view.same(registers);
+            view.same(&[register]);
         }
+    }
+    if matches!(vcpu.guest.level, Level::L2 { nv3: true, .. }) {
+        view.same(&["NVHCR_EL2"]);
     }
 }
 

@@ -56,6 +56,47 @@ impl Features {
     }
 }
 
+/// The registers of EL1 that a guest has whatever its features are.
+const EL1_REGISTERS: [&str; 17] = [
+    "SCTLR_EL1",
+    "CPACR_EL1",
+    "TTBR0_EL1",
+    "TTBR1_EL1",
+    "TCR_EL1",
+    "ESR_EL1",
+    "AFSR0_EL1",
+    "AFSR1_EL1",
+    "FAR_EL1",
+    "MAIR_EL1",
+    "VBAR_EL1",
+    "CONTEXTIDR_EL1",
+    "AMAIR_EL1",
+    "CNTKCTL_EL1",
+    "SP_EL1",
+    "ELR_EL1",
+    "SPSR_EL1",
+];
+
+impl Features {
+    /// The registers of EL1, each with whether a guest with these features has
+    /// it.
+    pub(super) fn el1_registers(self) -> impl Iterator<Item = (&'static str, bool)> {
+        let some = [
+            ("TCR2_EL1", self.tcr2),
+            ("PIR_EL1", self.tcr2 && self.s1pie),
+            ("PIRE0_EL1", self.tcr2 && self.s1pie),
+            ("POR_EL1", self.tcr2 && self.s1poe),
+            ("SCTLR2_EL1", self.sctlr2),
+            ("TFSR_EL1", self.mte),
+            ("TFSRE0_EL1", self.mte),
+        ];
+        EL1_REGISTERS
+            .map(|name| (name, true))
+            .into_iter()
+            .chain(some)
+    }
+}
+
 /// What the CPUs of a machine have, and the mode that the kernel came up in.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cpus {

@@ -17,44 +17,19 @@ fn shared(host: &Host) -> Vec<(&'static str, bool)> {
     let guest = host.vcpus[0].guest;
     // The host has no AArch32 state at EL1: the guest's may stay.
     let debugged = guest.debug_owner != DebugOwner::Free;
-    let groups: [(bool, &[&'static str]); 9] = [
-        (
-            true,
-            &[
-                "CPACR_EL1",
-                "TTBR0_EL1",
-                "TTBR1_EL1",
-                "ESR_EL1",
-                "AFSR0_EL1",
-                "AFSR1_EL1",
-                "FAR_EL1",
-                "MAIR_EL1",
-                "VBAR_EL1",
-                "CONTEXTIDR_EL1",
-                "AMAIR_EL1",
-                "CNTKCTL_EL1",
-                "PAR_EL1",
-                "TPIDR_EL1",
-                "SP_EL1",
-                "ELR_EL1",
-                "SPSR_EL1",
-                "TPIDR_EL0",
-                "TPIDRRO_EL0",
-            ],
-        ),
-        (has.tcr2, &["TCR2_EL1"]),
-        (has.tcr2 && has.s1pie, &["PIR_EL1", "PIRE0_EL1"]),
-        (has.tcr2 && has.s1poe, &["POR_EL1"]),
-        (has.s1poe, &["POR_EL0"]),
-        (has.sctlr2, &["SCTLR2_EL1"]),
-        (has.mte, &["TFSR_EL1", "TFSRE0_EL1"]),
-        (guest.aarch32, &["DACR32_EL2", "IFSR32_EL2"]),
-        (guest.aarch32 && debugged, &["DBGVCR32_EL2"]),
-    ];
-    let names = |(when, names): (bool, &'static [&'static str])| {
-        names.iter().map(move |name| (*name, when))
-    };
-    groups.into_iter().flat_map(names).collect()
+    let mut registers: Vec<_> = has.el1_registers().collect();
+    registers.retain(|(name, _)| !["SCTLR_EL1", "TCR_EL1"].contains(name));
+    registers.extend([
+        ("PAR_EL1", true),
+        ("TPIDR_EL1", true),
+        ("TPIDR_EL0", true),
+        ("TPIDRRO_EL0", true),
+        ("POR_EL0", has.s1poe),
+        ("DACR32_EL2", guest.aarch32),
+        ("IFSR32_EL2", guest.aarch32),
+        ("DBGVCR32_EL2", guest.aarch32 && debugged),
+    ]);
+    registers
 }
 
 /// As `vcpu_load()` and `__kvm_vcpu_run()` enter a guest.

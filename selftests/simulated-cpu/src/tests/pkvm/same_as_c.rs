@@ -457,59 +457,32 @@ impl Game {
             let vcpu = &world.host.vcpus[HYP];
             let (has, guest) = (vcpu.features, vcpu.guest);
             // Those that the guest shares with the host, under any name.
-            let shared: [(bool, &[&str]); 8] = [
-                (
-                    true,
-                    &[
-                        "SCTLR_EL1",
-                        "CPACR_EL1",
-                        "TTBR0_EL1",
-                        "TTBR1_EL1",
-                        "TCR_EL1",
-                        "ESR_EL1",
-                        "AFSR0_EL1",
-                        "AFSR1_EL1",
-                        "FAR_EL1",
-                        "MAIR_EL1",
-                        "VBAR_EL1",
-                        "CONTEXTIDR_EL1",
-                        "AMAIR_EL1",
-                        "CNTKCTL_EL1",
-                        "PAR_EL1",
-                        "TPIDR_EL1",
-                        "TPIDR_EL0",
-                        "TPIDRRO_EL0",
-                        "MDSCR_EL1",
-                        "SP_EL1",
-                        "ELR_EL1",
-                        "SPSR_EL1",
-                        "ELR_EL2",
-                        "VDISR_EL2",
-                    ],
-                ),
-                (has.tcr2, &["TCR2_EL1"]),
-                (has.tcr2 && has.s1pie, &["PIR_EL1", "PIRE0_EL1"]),
-                (has.tcr2 && has.s1poe, &["POR_EL1"]),
-                (has.s1poe, &["POR_EL0"]),
-                (has.sctlr2, &["SCTLR2_EL1"]),
-                (has.mte, &["TFSR_EL1", "TFSRE0_EL1"]),
-                (
-                    guest.aarch32,
-                    &[
-                        "SPSR_abt",
-                        "SPSR_und",
-                        "SPSR_irq",
-                        "SPSR_fiq",
-                        "DACR32_EL2",
-                        "IFSR32_EL2",
-                        "DBGVCR32_EL2",
-                    ],
-                ),
+            let of_el1 = has.el1_registers().filter(|(_, has)| *has);
+            let of_all = [
+                "PAR_EL1",
+                "TPIDR_EL1",
+                "TPIDR_EL0",
+                "TPIDRRO_EL0",
+                "MDSCR_EL1",
+                "ELR_EL2",
+                "VDISR_EL2",
             ];
-            for (_, names) in shared.iter().filter(|(has, _)| *has) {
-                for name in *names {
-                    names::set(world.host.cpu(), name, mark(owner, name));
-                }
+            let of_aarch32 = [
+                "SPSR_abt",
+                "SPSR_und",
+                "SPSR_irq",
+                "SPSR_fiq",
+                "DACR32_EL2",
+                "IFSR32_EL2",
+                "DBGVCR32_EL2",
+            ];
+            let shared = of_el1
+                .map(|(name, _)| name)
+                .chain(of_all)
+                .chain(has.s1poe.then_some("POR_EL0"))
+                .chain(of_aarch32.into_iter().filter(|_| guest.aarch32));
+            for name in shared {
+                names::set(world.host.cpu(), name, mark(owner, name));
             }
             // What C code saves itself: entry.S, __guest_exit() and what comes
             // after it.
