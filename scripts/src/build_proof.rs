@@ -42,14 +42,7 @@ pub const OBJECTS: [Object; 2] = [
 impl Object {
     /// Tries it out with what `kernel` was built from.
     pub fn verdict(&self, ctx: &Context, kernel: &Kernel, step: &Step) -> (Verdict, String) {
-        match self.test(ctx, kernel, step) {
-            Ok(()) => (Verdict::Passed, String::new()),
-            Err(error) => {
-                let text = format!("{error:#}");
-                let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-                (Verdict::Failed(first.to_owned()), rest.to_owned())
-            }
-        }
+        Verdict::of(self.test(ctx, kernel, step))
     }
 
     fn test(&self, ctx: &Context, kernel: &Kernel, step: &Step) -> Result<()> {

@@ -71,15 +71,7 @@ impl Check {
     /// Runs the check; its output is in the log that is returned.
     pub fn verdict(&self, ctx: &Context, step: &Step) -> (Verdict, String) {
         let log = ctx.log(&format!("check-{}", self.name));
-        match (self.run)(ctx, &log, step) {
-            Ok(()) => (Verdict::Passed, String::new()),
-            Err(error) => {
-                // The first line is the reason, what follows comes from the log.
-                let text = format!("{error:#}");
-                let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-                (Verdict::Failed(first.to_owned()), rest.to_owned())
-            }
-        }
+        Verdict::of((self.run)(ctx, &log, step))
     }
 }
 

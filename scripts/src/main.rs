@@ -113,7 +113,7 @@ enum Command {
         #[arg(long)]
         full: bool,
         /// Only hosts and traces with this in their name, such as rust-vhe or
-        /// trace-vhe
+        /// trace-vhe; C hosts that Rust is compared with run, too
         #[arg(long, default_value = "")]
         host: String,
     },

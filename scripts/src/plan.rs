@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What a host is to do, and what it reports: the interface to host-init.
 
+use crate::error;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -113,6 +114,40 @@ pub enum Verdict {
     Failed(String),
 }
 
+impl Verdict {
+    /// What a check that succeeds or says why not comes to, with the detail.
+    pub fn of(result: anyhow::Result<()>) -> (Self, String) {
+        match result {
+            Ok(()) => (Self::Passed, String::new()),
+            Err(error) => Self::failed(&error),
+        }
+    }
+
+    /// What an error comes to, with the detail: what follows its first line, and
+    /// what to do about it.
+    pub fn failed(error: &anyhow::Error) -> (Self, String) {
+        let text = format!("{error:#}");
+        let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        let mut detail = rest.to_owned();
+        if let Some(hint) = error::hint(error) {
+            if !detail.is_empty() && !detail.ends_with('\n') {
+                detail.push('\n');
+            }
+            detail.push_str(&format!("    hint: {hint}\n"));
+        }
+        (Self::Failed(first.to_owned()), detail)
+    }
+
+    /// The word for it in progress.
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Skipped(_) => "skipped",
+            Self::Failed(_) => "FAILED",
+        }
+    }
+}
+
 impl End {
     /// What it means.
     pub fn verdict(&self) -> Verdict {
@@ -197,6 +232,16 @@ mod tests {
         assert!(matches!(lost.verdict(), Verdict::Failed(_)));
         let open = end(r#"{"event":"end","name":"x","outcome":"output_open"}"#);
         assert!(matches!(open.verdict(), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn a_failure_says_what_to_do() {
+        let (verdict, detail) = Verdict::of(Err(error::hinted("bad\nline 2", "mend it")));
+        assert_eq!(verdict, Verdict::Failed("bad".into()));
+        assert_eq!(detail, "line 2\n    hint: mend it\n");
+        let (verdict, detail) = Verdict::of(Err(anyhow::anyhow!("bad")));
+        assert_eq!((verdict.word(), detail.as_str()), ("FAILED", ""));
+        assert_eq!(Verdict::of(Ok(())), (Verdict::Passed, String::new()));
     }
 
     #[test]

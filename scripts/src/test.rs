@@ -9,8 +9,9 @@ use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
 use crate::entry;
+use crate::error::hinted;
 use crate::faults;
-use crate::host::Mode;
+use crate::host::{Cpu, Mode};
 use crate::hostile;
 use crate::kernel::{self, Kernel, Variant};
 use crate::kselftests;
@@ -80,11 +81,7 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     for check in &checks::ALL {
         let step = ctx.ui.step(check.name);
         let (verdict, detail) = check.verdict(ctx, &step);
-        step.end(if verdict == Verdict::Passed {
-            "passed"
-        } else {
-            "FAILED"
-        });
+        step.end(verdict.word());
         results.add(&ctx.ui, check.name, verdict, &detail);
     }
 
@@ -96,8 +93,8 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
         if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
             hold_against_c(ctx, c, rust, &mut results);
             if let Err(error) = switch_faults::run(ctx, c, rust, "", &mut results) {
-                let (why, detail) = in_two(&error);
-                results.add(&ctx.ui, "switch-faults", Verdict::Failed(why), &detail);
+                let (verdict, detail) = Verdict::failed(&error);
+                results.add(&ctx.ui, "switch-faults", verdict, &detail);
             }
         }
     }
@@ -153,7 +150,12 @@ pub fn switch_faults(ctx: &Context, only: &str) -> Result<bool> {
     let c = kernel::build(ctx, Variant::C)?;
     let rust = kernel::build(ctx, Variant::Rust)?;
     hold_against_c(ctx, &c, &rust, &mut results);
-    switch_faults::run(ctx, &c, &rust, only, &mut results)?;
+    if switch_faults::run(ctx, &c, &rust, only, &mut results)? == 0 {
+        return Err(hinted(
+            format!("no fault has {only} in its name"),
+            "the names are in scripts/switch-faults.toml",
+        ));
+    }
     print_noticed(&results);
     println!("logs: {}", ctx.logs.display());
     println!("{}", results.summary());
@@ -173,11 +175,7 @@ fn hold_against_c(ctx: &Context, c: &Kernel, rust: &Kernel, results: &mut Result
     for assembly in entry::ALL {
         let step = ctx.ui.step(assembly.test);
         let (verdict, detail) = assembly.verdict(ctx, c, rust);
-        step.end(if verdict == Verdict::Passed {
-            "passed"
-        } else {
-            "FAILED"
-        });
+        step.end(verdict.word());
         results.add(&ctx.ui, assembly.test, verdict, &detail);
     }
 }
@@ -189,14 +187,14 @@ fn build(
     with_tests: bool,
     results: &mut Results,
 ) -> Result<Option<Built>> {
-    let mut add = |name: String, error: &anyhow::Error| {
-        let (why, detail) = in_two(error);
-        results.add(&ctx.ui, name, Verdict::Failed(why), &detail);
+    let mut add = |name: String, error: anyhow::Error| {
+        let (verdict, detail) = Verdict::failed(&error);
+        results.add(&ctx.ui, name, verdict, &detail);
     };
     let mut built = match Built::new(ctx, &[], with_tests) {
         Ok(built) => built,
         Err(error) => {
-            add("build/programs".to_owned(), &error);
+            add("build/programs".to_owned(), error);
             return Ok(None);
         }
     };
@@ -204,7 +202,7 @@ fn build(
     for &variant in variants {
         match built.add(ctx, variant) {
             Ok(()) => good.push(variant),
-            Err(error) => add(format!("build/{}", variant.name()), &error),
+            Err(error) => add(format!("build/{}", variant.name()), error),
         }
     }
     for variant in good {
@@ -227,13 +225,23 @@ fn prove(ctx: &Context, built: &Built, results: &mut Results) {
     for object in &build_proof::OBJECTS {
         let step = ctx.ui.step(object.test);
         let (verdict, detail) = object.verdict(ctx, kernel, &step);
-        step.end(if verdict == Verdict::Passed {
-            "passed"
-        } else {
-            "FAILED"
-        });
+        step.end(verdict.word());
         results.add(&ctx.ui, object.test, verdict, &detail);
     }
+}
+
+/// Keeps the hosts with `only` in their names, and the C hosts that those with
+/// Rust are compared with.
+fn choose(specs: &mut Vec<Spec>, only: &str) {
+    let chosen: Vec<(Mode, Cpu)> = specs
+        .iter()
+        .filter(|spec| spec.variant == Variant::Rust && spec.name().contains(only))
+        .map(|spec| (spec.mode, spec.cpu))
+        .collect();
+    specs.retain(|spec| {
+        let is_twin = spec.variant == Variant::C && chosen.contains(&(spec.mode, spec.cpu));
+        is_twin || spec.name().contains(only)
+    });
 }
 
 /// Boots the hosts and records the traces. Returns the rows of the table of
@@ -247,7 +255,13 @@ fn run_all(
     results: &mut Results,
 ) -> Result<(Vec<Vec<String>>, String)> {
     let mut specs = matrix::hosts(level, &built.programs, &ctx.checkout)?;
-    specs.retain(|spec| spec.name().contains(only));
+    choose(&mut specs, only);
+    if specs.is_empty() && modes.is_empty() {
+        return Err(hinted(
+            format!("no host or trace has {only} in its name"),
+            "such as rust-vhe-max or trace-nvhe: make test lists them all",
+        ));
+    }
     let mut jobs: Vec<Job> = specs.into_iter().map(Job::Host).collect();
     let tracer = match modes {
         [] => None,
@@ -286,18 +300,11 @@ fn tracer(ctx: &Context, built: &Built, results: &mut Results) -> Option<Tracer>
     match Tracer::new(ctx, built) {
         Ok(tracer) => Some(tracer),
         Err(error) => {
-            let (why, detail) = in_two(&error);
-            results.add(&ctx.ui, "trace", Verdict::Failed(why), &detail);
+            let (verdict, detail) = Verdict::failed(&error);
+            results.add(&ctx.ui, "trace", verdict, &detail);
             None
         }
     }
-}
-
-/// The first line of an error, which is the reason, and what follows.
-fn in_two(error: &anyhow::Error) -> (String, String) {
-    let text = format!("{error:#}");
-    let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-    (first.to_owned(), rest.to_owned())
 }
 
 /// Boots a host, or both hosts of a trace.
@@ -401,10 +408,7 @@ fn judge_trace(
     let name = trace::name(mode);
     let (verdict, detail) = match traces {
         Ok(traces) => traces.verdict(&tracer.allowed),
-        Err(error) => {
-            let (why, detail) = in_two(error);
-            (Verdict::Failed(why), detail)
-        }
+        Err(error) => Verdict::failed(error),
     };
     if let Ok(traces) = traces {
         booted_again(ctx, &name, traces.before.as_deref(), results);
@@ -558,4 +562,38 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<S
             false => format!("{:.0} s", outcome.elapsed.as_secs_f64()),
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::Plan;
+
+    fn chosen(only: &str) -> Vec<String> {
+        let spec = |variant, mode, cpu| Spec {
+            variant,
+            mode,
+            cpu,
+            parameters: String::new(),
+            plan: Plan::default(),
+        };
+        let mut specs = vec![
+            spec(Variant::Sanitizer, Mode::Vhe, Cpu::Max),
+            spec(Variant::Rust, Mode::Vhe, Cpu::Max),
+            spec(Variant::C, Mode::Vhe, Cpu::Max),
+            spec(Variant::Rust, Mode::Vhe, Cpu::NeoverseN1),
+            spec(Variant::C, Mode::Vhe, Cpu::NeoverseN1),
+        ];
+        choose(&mut specs, only);
+        specs.iter().map(Spec::name).collect()
+    }
+
+    #[test]
+    fn a_rust_host_comes_with_the_c_host_that_it_is_compared_with() {
+        assert_eq!(chosen("rust-vhe-max"), ["rust-vhe-max", "c-vhe-max"]);
+        assert_eq!(chosen("sanitizer"), ["sanitizer-vhe-max"]);
+        assert_eq!(chosen("c-vhe-neo"), ["c-vhe-neoverse-n1"]);
+        assert_eq!(chosen("").len(), 5);
+        assert!(chosen("no-such-host").is_empty());
+    }
 }

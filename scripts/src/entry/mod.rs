@@ -63,14 +63,7 @@ impl Assembly {
         let compared = self
             .object(rust)
             .and_then(|object| self.compare(ctx, c, &object));
-        match compared {
-            Ok(_) => (Verdict::Passed, String::new()),
-            Err(error) => {
-                let text = format!("{error:#}");
-                let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-                (Verdict::Failed(first.to_owned()), rest.to_owned())
-            }
-        }
+        Verdict::of(compared.map(|_ways| ()))
     }
 
     /// Compares what the kernel `c` has with the object at `rust`. Returns the

@@ -35,7 +35,7 @@ pub fn run(
     rust: &Kernel,
     only: &str,
     results: &mut Results,
-) -> Result<()> {
+) -> Result<usize> {
     let mut faults = list::read(&ctx.checkout)?;
     faults.retain(|fault| name(fault).contains(only));
     for judge in Judge::ALL {
@@ -68,7 +68,7 @@ pub fn run(
             }
         }
     }
-    Ok(())
+    Ok(faults.len())
 }
 
 /// The name of the test that a fault is.
@@ -103,16 +103,9 @@ fn one(
     test: impl FnOnce(&Step) -> Result<()>,
 ) -> bool {
     let step = ctx.ui.step(name);
-    let (verdict, detail) = match test(&step) {
-        Ok(()) => (Verdict::Passed, String::new()),
-        Err(error) => {
-            let text = format!("{error:#}");
-            let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
-            (Verdict::Failed(first.to_owned()), rest.to_owned())
-        }
-    };
+    let (verdict, detail) = Verdict::of(test(&step));
     let passed = verdict == Verdict::Passed;
-    step.end(if passed { "passed" } else { "FAILED" });
+    step.end(verdict.word());
     results.add(&ctx.ui, name, verdict, &detail);
     passed
 }
