@@ -22,7 +22,7 @@ impl FpOwner {
         match raw {
             bindings::kvm_host_data_FP_STATE_HOST_OWNED => Self::Host,
             bindings::kvm_host_data_FP_STATE_GUEST_OWNED => Self::Guest,
-            // FP_STATE_FREE. The C code never stores a fourth value, and one that got there by
+            // FP_STATE_FREE. No code stores a fourth value, and one that got there by
             // accident must not make anybody save the registers somewhere.
             _ => Self::Free,
         }

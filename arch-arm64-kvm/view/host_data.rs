@@ -15,8 +15,8 @@ use kernel::{
 /// `struct kvm_host_data` of the CPU that this code runs on, for as long as it cannot leave it.
 ///
 /// Which copy that is depends on the mode, as `host_data_ptr()` decides in C: the kernel's own
-/// under VHE and under pKVM, the hypervisor's under nVHE and hVHE, where C code at EL2 writes it
-/// while a guest runs.
+/// under VHE and under pKVM, the hypervisor's under nVHE and hVHE, where EL2 writes it while a
+/// guest runs.
 ///
 /// # Invariants
 ///

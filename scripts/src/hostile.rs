@@ -9,7 +9,7 @@ use std::path::Path;
 
 const SOURCE: &str = "arch-arm64-kvm/hostile_host.rs";
 /// Start of the names of these steps.
-pub const PREFIX: &str = "hostile:";
+pub const PREFIX: &str = "b36:hostile:";
 
 /// Seconds for one lie: up to two guests that are told it, and two that are
 /// not. Each takes seconds.

@@ -19,9 +19,9 @@ const DISK_MIB: u64 = 2500;
 /// What is built from the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
 pub enum Variant {
-    /// KVM's FP code in Rust.
+    /// KVM's world switch and FP/SIMD handling in Rust.
     Rust,
-    /// KVM's FP code in C, as Linux has it.
+    /// The same in C, as Linux has it.
     C,
     /// Rust, with KASAN, UBSAN, lockdep and debug assertions.
     Sanitizer,

@@ -181,6 +181,43 @@ pub fn steps(programs: &Programs, mode: Mode, full: bool) -> Result<Vec<Step>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contest::Guests;
+    use crate::hostile;
+
+    /// The ids of behaviours in the name of a test, such as B01 of
+    /// `b01_b17:x`.
+    fn ids(test: &str) -> Vec<String> {
+        let ids = test.split_once(':').map_or("", |(ids, _)| ids);
+        ids.split('_').map(str::to_uppercase).collect()
+    }
+
+    #[test]
+    fn behaviours_in_names_are_documented() {
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../Documentation/behaviours.rst"
+        );
+        let text = std::fs::read_to_string(path).unwrap();
+        // A row begins with its id.
+        let rows: Vec<(&str, &str)> = text
+            .lines()
+            .filter(|line| line.starts_with('B'))
+            .filter_map(|line| line.split_once("   "))
+            .collect();
+        let contests = [Guests::Ordinary, Guests::Qemu, Guests::Protected];
+        let names = (GUARDS.iter().map(|(name, _)| test_name(name)))
+            .chain(contests.map(|guests| guests.test_name().to_owned()))
+            .chain([format!("{}lie", hostile::PREFIX)]);
+        for name in names {
+            let ids = ids(&name);
+            assert!(!ids.is_empty(), "{name}");
+            for id in ids {
+                let short = id.replace("B0", "B");
+                let is_row = rows.iter().any(|(row, _)| *row == short);
+                assert!(is_row, "{name}: {short} is no row of {path}");
+            }
+        }
+    }
 
     #[test]
     fn each_exception_has_a_reason() {

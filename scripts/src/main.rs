@@ -62,8 +62,8 @@ use overlay::{Outcome, Overlay};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Fetches, patches, builds, boots and tests a KVM/arm64 host whose FP/SIMD
-/// code is Rust.
+/// Fetches, patches, builds, boots and tests a KVM/arm64 host whose world
+/// switch and FP/SIMD handling are Rust.
 #[derive(Parser)]
 struct Arguments {
     /// Take what was built last, whatever changed since

@@ -86,9 +86,9 @@ fn run(options: &Options) -> Result<()> {
             continue;
         }
         match try_lie(&controls, lie, *expectation) {
-            Ok(outcome) => println!("b36-{lie}: passed: {outcome}"),
+            Ok(outcome) => println!("{lie}: passed: {outcome}"),
             Err(error) => {
-                println!("b36-{lie}: FAILED: {error:#}");
+                println!("{lie}: FAILED: {error:#}");
                 failed.push(*lie);
             }
         }

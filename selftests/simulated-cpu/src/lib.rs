@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The arm64 primitives of the kernel crate, on a simulated CPU.
+//! KVM's world switch and FP hooks, and the arm64 primitives below them, on a
+//! simulated CPU.
 //!
 //! The files are those of the kernel, by their paths; only `instruction.rs` and
 //! `fp_registers.rs` of `rust/kernel/arm64/`, which have the inline assembly, are
