@@ -25,6 +25,7 @@ help:
 	@echo
 	@echo 'KDIR=tree or LINUX_TARBALL=file selects the kernel source (Linux 7.3.y),'
 	@echo 'FRAGMENT=file has further options of the kernel,'
+	@echo 'TOOLS=own|root whose tools are taken,'
 	@echo 'KVM_RUST_CACHE=folder where everything is kept, MIRROR=url the Debian mirror.'
 
 run:
