@@ -191,7 +191,7 @@ pub fn run(command: &mut Command, log: &Path, step: &Step) -> Result<()> {
             reasons(log),
             log.display()
         ),
-        "the whole story is in the log",
+        "the first error in the log is the one to mend",
     ))
 }
 

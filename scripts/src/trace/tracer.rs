@@ -210,6 +210,6 @@ fn check(outcome: &Outcome) -> Result<()> {
             process::tail(&outcome.log, 8),
             outcome.log.display()
         ),
-        "the whole story is in the log",
+        "what the host printed before it stopped says why",
     ))
 }

@@ -28,8 +28,12 @@ fn file(name: &str) -> PathBuf {
 
 fn count(name: &str) -> Result<u64> {
     let path = file(name);
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = fs::read_to_string(&path).with_context(|| {
+        format!(
+            "cannot read {}: it takes a kernel with CONFIG_NEON_SOFTIRQ_TEST",
+            path.display()
+        )
+    })?;
     text.trim()
         .parse()
         .with_context(|| format!("{} holds {text:?}", path.display()))

@@ -37,8 +37,12 @@ impl Controls {
 
     /// The names of all lies that the kernel knows.
     pub fn names(&self) -> Result<Vec<String>> {
-        let text = fs::read_to_string(LIE)
-            .with_context(|| format!("cannot read {LIE}; CONFIG_KVM_ARM64_RUST_FAULTS?"))?;
+        let text = fs::read_to_string(LIE).with_context(|| {
+            format!(
+                "cannot read {LIE}: it takes a kernel with CONFIG_KVM_ARM64_RUST_FAULTS \
+                     (scripts/xtask boot --variant faults)"
+            )
+        })?;
         Ok(names(&text))
     }
 

@@ -32,7 +32,10 @@ struct FaultOn;
 impl FaultOn {
     fn new(name: &str) -> Result<Self> {
         fs::write(FAULT, name).with_context(|| {
-            format!("cannot switch on the fault {name} ({FAULT}); CONFIG_KVM_ARM64_RUST_FAULTS?")
+            format!(
+                "cannot switch on the fault {name} ({FAULT}): it takes a kernel with \
+                 CONFIG_KVM_ARM64_RUST_FAULTS (scripts/xtask boot --variant faults)"
+            )
         })?;
         Ok(Self)
     }
