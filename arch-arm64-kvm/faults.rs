@@ -10,14 +10,14 @@
 
 use crate::{
     fpsimd,
+    hyp::view::FpOwner,
     selector::{
         selectable,
         Selector,
         SelectorFile, //
     },
     view::{
-        FpOwner,
-        HostData,
+        KernelHostData,
         SaveFormat,
         Vcpu, //
     }, //
@@ -93,7 +93,7 @@ pub(crate) fn ctxflush(_: &LocalInterruptDisabled) -> ControlFlow<()> {
 }
 
 pub(crate) fn ctxsync(vcpu: &Vcpu<'_>, irqs: &LocalInterruptDisabled) -> ControlFlow<()> {
-    if HostData::this_cpu(irqs.into()).fp_owner() != FpOwner::Guest {
+    if KernelHostData::this_cpu(irqs.into()).fp_owner() != FpOwner::Guest {
         return ControlFlow::Continue(());
     }
     if is_on(Fault::CtxsyncDoesNotBind) {

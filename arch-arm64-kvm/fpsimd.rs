@@ -19,11 +19,13 @@
 
 #![forbid(unsafe_code)]
 
-use crate::view::{
-    FpOwner,
-    HostData,
-    SaveFormat,
-    Vcpu, //
+use crate::{
+    hyp::view::FpOwner,
+    view::{
+        KernelHostData,
+        SaveFormat,
+        Vcpu, //
+    }, //
 };
 use kernel::{
     arm64::{
@@ -51,7 +53,7 @@ pub(crate) fn load(vcpu: &Vcpu<'_>, preempt: PreemptionDisabled<'_>) {
         return;
     }
 
-    let host = HostData::this_cpu(preempt);
+    let host = KernelHostData::this_cpu(preempt);
 
     // From L1 to L2 and back, the same task goes on without being preempted: its state was saved
     // at the first load, and what is in the registers is either nothing or common to L1 and L2.
@@ -73,7 +75,7 @@ pub(crate) fn load(vcpu: &Vcpu<'_>, preempt: PreemptionDisabled<'_>) {
 /// here to the guest, so the answer holds until then.
 pub(crate) fn ctxflush(irqs: &LocalInterruptDisabled) {
     if ThreadFlag::ForeignFpstate.is_set() {
-        HostData::this_cpu(irqs.into()).free_fp();
+        KernelHostData::this_cpu(irqs.into()).free_fp();
     }
 }
 
@@ -82,7 +84,7 @@ pub(crate) fn ctxflush(irqs: &LocalInterruptDisabled) {
 /// From here on the FP core saves it into the vCPU when it needs the registers. The format is that
 /// of the vCPU, whatever the task that runs it uses SVE for.
 pub(crate) fn ctxsync(vcpu: &Vcpu<'_>, irqs: &LocalInterruptDisabled) {
-    if HostData::this_cpu(irqs.into()).fp_owner() != FpOwner::Guest {
+    if KernelHostData::this_cpu(irqs.into()).fp_owner() != FpOwner::Guest {
         return;
     }
 
@@ -105,14 +107,14 @@ pub(crate) fn ctxsync(vcpu: &Vcpu<'_>, irqs: &LocalInterruptDisabled) {
 /// EL0 traps included, however it goes on.
 pub(crate) fn put(vcpu: &Vcpu<'_>, preempt: PreemptionDisabled<'_>) {
     if vcpu.is_in_nested_transition() {
-        warn_on_once!(HostData::this_cpu(preempt).fp_owner() == FpOwner::Host);
+        warn_on_once!(KernelHostData::this_cpu(preempt).fp_owner() == FpOwner::Host);
         return;
     }
 
     // A softirq in between could otherwise change what the owner says.
     let irqs = local_interrupt_disable();
 
-    if HostData::this_cpu((&irqs).into()).fp_owner() == FpOwner::Guest {
+    if KernelHostData::this_cpu((&irqs).into()).fp_owner() == FpOwner::Guest {
         fp::save_and_flush_cpu_state((&irqs).into());
     }
 }

@@ -257,7 +257,7 @@ unsafe extern "C" fn hyp_panic() -> ! {
         let vcpu = host_data.loaded_vcpu();
         if let Some(vcpu) = vcpu {
             let (mut guest, host, mut host_data) = contexts(vcpu);
-            switch::abandon(&mut guest, &host, &mut host_data);
+            switch::switch_to_host_for_panic(&mut guest, &host, &mut host_data);
         }
         vhe::panic::now(why, vcpu)
     }
@@ -302,17 +302,29 @@ unsafe extern "C" fn kvm_vcpu_put_user_sysregs(vcpu: *mut bindings::kvm_vcpu) {
 
 /// Keeps kprobes away from functions that run between a guest and the host's own state.
 macro_rules! nokprobe {
-    ($($function:ident: $type:ty;)*) => {
+    ($($function:path;)*) => {
         $(#[cfg(CONFIG_KPROBES)]
         const _: () = {
             #[link_section = "_kprobe_blacklist"]
             #[used]
-            static ADDRESS: $type = $function;
+            static ADDRESS: Address = Address($function as *const ());
         };)*
     };
 }
 
+/// The address of a function, for a table.
+#[cfg(CONFIG_KPROBES)]
+#[repr(transparent)]
+struct Address(*const ());
+
+// SAFETY: Nobody writes to it, or to what it points to.
+#[cfg(CONFIG_KPROBES)]
+unsafe impl Sync for Address {}
+
 nokprobe! {
-    __kvm_vcpu_run: unsafe extern "C" fn(*mut bindings::kvm_vcpu) -> c_int;
-    hyp_panic: unsafe extern "C" fn() -> !;
+    __kvm_vcpu_run;
+    hyp_panic;
+    vhe::exits::fixup_nv_guest_exit;
+    vhe::traps::compute_hcr;
+    vhe::view::panic::now;
 }

@@ -143,7 +143,7 @@ unsafe extern "C" fn hyp_panic() -> ! {
         let mut host_data = HostData::this_cpu();
         if let Some(vcpu) = host_data.running_vcpu() {
             let (mut guest, host) = (GuestContext::of(vcpu), host_data.host_context(vcpu));
-            switch::abandon(&mut guest, &host, &mut host_data);
+            switch::switch_to_host_for_panic(&mut guest, &host, &mut host_data);
         }
         panic::in_host(&host_data, why)
     }

@@ -42,6 +42,8 @@ pub(crate) type GuestContext<'a> = Context<'a, Kernel, Guest>;
 pub(crate) type HostContext<'a> = Context<'a, Kernel, Host>;
 
 /// Puts the guest's registers into the CPU, for `vcpu_load()`.
+///
+/// Context: the kernel at EL1, preemption disabled, interrupts on or off.
 pub(crate) fn load(guest: &GuestContext<'_>, host: &mut HostContext<'_>) {
     if guest.features().is_protected() {
         return;
@@ -49,12 +51,12 @@ pub(crate) fn load(guest: &GuestContext<'_>, host: &mut HostContext<'_>) {
     save_user_state(host);
     restore_user_state(guest);
     if guest.features().has_mte() {
-        host.save::<TFSRE0_EL1>();
-        guest.restore::<TFSRE0_EL1>();
+        host.save_user::<TFSRE0_EL1>();
+        guest.restore_user::<TFSRE0_EL1>();
     }
 }
 
-/// Takes the guest's registers from the CPU, for `vcpu_put()`.
+/// Takes the guest's registers from the CPU, for `vcpu_put()`. Context: as for [`load`].
 pub(crate) fn put(guest: &mut GuestContext<'_>, host: &HostContext<'_>) {
     if guest.features().is_protected() {
         return;
@@ -62,7 +64,7 @@ pub(crate) fn put(guest: &mut GuestContext<'_>, host: &HostContext<'_>) {
     save_user_state(guest);
     restore_user_state(host);
     if guest.features().has_mte() {
-        guest.save::<TFSRE0_EL1>();
-        host.restore::<TFSRE0_EL1>();
+        guest.save_user::<TFSRE0_EL1>();
+        host.restore_user::<TFSRE0_EL1>();
     }
 }

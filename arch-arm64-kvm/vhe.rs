@@ -2,13 +2,13 @@
 
 //! The hypervisor where the kernel itself runs at EL2.
 
-mod exits;
+pub(crate) mod exits;
 mod fp;
 pub(crate) mod switch;
 pub(crate) mod sysreg_sr;
 mod timer;
-mod traps;
-mod view;
+pub(crate) mod traps;
+pub(crate) mod view;
 mod virtual_el2;
 
 pub(crate) use view::{

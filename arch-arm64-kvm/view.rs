@@ -5,13 +5,11 @@
 //! The middle layer: the only code of this crate that dereferences raw pointers. A view gives
 //! access to what the logic needs and to nothing else.
 
-mod fp_owner;
 mod host_data;
 mod loading;
 mod vcpu;
 
-pub(crate) use fp_owner::FpOwner;
-pub(crate) use host_data::HostData;
+pub(crate) use host_data::KernelHostData;
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 pub(crate) use vcpu::host_copy::{
     self,

@@ -19,7 +19,7 @@ use kernel::arm64::{
     cpucap,
     fp_access::FpTrapsOpened,
     registers::CPACR_EL1,
-    world::World, //
+    world::Hyp, //
 };
 
 /// Both bits of a field with which nothing traps at any level.
@@ -30,7 +30,7 @@ const OPEN: u64 = 0b11;
 ///
 /// The ERET to the guest synchronises it.
 #[inline(always)]
-pub(crate) fn activate<W: World>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) {
+pub(crate) fn activate<W: Hyp>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) {
     if !guest_owns_fp && guest.el1_is_32bit() && cpucap::system_supports_fpsimd() {
         guest.enable_fpexc();
     }
@@ -39,7 +39,7 @@ pub(crate) fn activate<W: World>(guest: &Context<'_, W, Guest>, guest_owns_fp: b
         || {
             let own = for_guest_e2h(guest, guest_owns_fp);
             if guest.has_nv() {
-                for_nested(guest, own)
+                add_nv_traps(guest, own)
             } else {
                 own
             }
@@ -52,12 +52,12 @@ pub(crate) fn activate<W: World>(guest: &Context<'_, W, Guest>, guest_owns_fp: b
 ///
 /// FP instructions need the ISB that the result asks for.
 #[inline(always)]
-pub(crate) fn deactivate<W: World>() -> FpTrapsOpened {
+pub(crate) fn deactivate<W: Hyp>() -> FpTrapsOpened {
     cptr::open::<W>(for_host_e2h, for_host_nvhe)
 }
 
 #[inline(always)]
-fn for_guest_e2h<W: World>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) -> CptrE2h {
+fn for_guest_e2h<W: Hyp>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) -> CptrE2h {
     // TAM is where it is without E2H.
     let value = CPACR_EL1::from(0).with_tam(true).with_tta(true);
     if !guest_owns_fp {
@@ -72,16 +72,16 @@ fn for_guest_e2h<W: World>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) -
 }
 
 /// Adds what a guest hypervisor has set to trap, and what it must not set without a trap.
-fn for_nested<W: World>(guest: &Context<'_, W, Guest>, own: CptrE2h) -> CptrE2h {
-    if guest.is_at_virtual_el2() {
+fn add_nv_traps<W: Hyp>(guest: &Context<'_, W, Guest>, own: CptrE2h) -> CptrE2h {
+    if guest.is_hyp_ctxt() {
         // It writes to its CPTR_EL2 by way of CPACR_EL1, where TCPAC and TTA are RES0 to it. FEAT_NV2p1
         // has the remedy; without it, what cannot be set is what makes the access trap.
-        let must_trap = !cpucap::cpus_have_nv2p1() && guest.virtual_e2h();
+        let must_trap = !cpucap::cpus_have_nv2p1() && guest.el2_e2h_is_set();
         return if must_trap { own.with_tcpac(true) } else { own };
     }
 
     // With TGE clear, as it is for L2, the low bit of a field decides alone: 1 is open.
-    let set = guest.virtual_cptr();
+    let set = guest.sanitised_cptr_el2();
     let mut value = own;
     if set.fpen().get() & 1 == 0 {
         value = value.with_const_fpen::<0>();
@@ -99,7 +99,7 @@ fn for_nested<W: World>(guest: &Context<'_, W, Guest>, own: CptrE2h) -> CptrE2h 
 }
 
 #[inline(always)]
-fn for_guest_nvhe<W: World>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) -> CptrNvhe {
+fn for_guest_nvhe<W: Hyp>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) -> CptrNvhe {
     let value = CptrNvhe::OPEN
         .trapping_amu()
         .trapping_trace()

@@ -5,6 +5,8 @@
 //! Each world says which function handles which class of exceptions: see `vhe::exits` and
 //! `nvhe::exits`. Those that both have are here.
 //!
+//! Context: EL2, all exceptions masked. The registers of EL1 in the CPU are the guest's.
+//!
 //! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
 #![forbid(unsafe_code)]
@@ -27,7 +29,7 @@ use kernel::{
             Sy, //
         },
         cpucap,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -70,7 +72,7 @@ impl ExitCode {
 /// Erratum 2077057 of Cortex-A510: after a trapped instruction of pointer authentication that was
 /// stepped over, the CPU may have a wrong one. It is not needed then, as PSTATE is as it was.
 #[inline(always)]
-pub(crate) fn synchronise_pstate<W: World>(guest: &mut Context<'_, W, Guest>) {
+pub(crate) fn synchronise_pstate<W: Hyp>(guest: &mut Context<'_, W, Guest>) {
     if cpucap::cpus_have_workaround_2077057()
         && guest.is_single_stepped()
         && skip::steps(guest.cpsr())
@@ -86,7 +88,7 @@ pub(crate) fn synchronise_pstate<W: World>(guest: &mut Context<'_, W, Guest>) {
 ///
 /// `handle` is called for a trap that nothing else came with.
 #[inline(always)]
-pub(crate) fn fix_up<W: World>(
+pub(crate) fn fixup_guest_exit<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     exit_code: &mut ExitCode,
     handle: impl FnOnce(&mut Context<'_, W, Guest>, &mut ExitCode) -> bool,

@@ -3,8 +3,9 @@
 //! FP, SIMD and SVE of a guest: loaded when it first uses them, and then left alone.
 //!
 //! A guest's first FP instruction after `vcpu_load()` traps. Its state is loaded then, the traps are
-//! opened, and from there on exits and entries move no FP register and rewrite no FP trap. The kernel
-//! takes the state out when it needs the registers, see `fpsimd`.
+//! opened, and from there on exits and entries move no FP register, and traps stay as they are while
+//! the guest runs. The kernel takes the state out when it needs the registers, see `fpsimd`; pKVM's EL2
+//! takes it out at the end of each run.
 //!
 //! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
@@ -39,11 +40,11 @@ use kernel::arm64::{
         ZCR_EL1,
         ZCR_EL2, //
     },
-    world::World, //
+    world::Hyp, //
 };
 
 /// What a guest can have registers saved by, before its own are loaded.
-pub(crate) trait SaveHost: World + Sized {
+pub(crate) trait SaveHost: Hyp + Sized {
     /// Saves the host's FP registers at EL2.
     ///
     /// Only pKVM has them there: otherwise the kernel has saved them when it loaded the vCPU.
@@ -101,7 +102,7 @@ pub(crate) fn handle_trap<W: SaveHost>(
 }
 
 /// Loads all that belongs to the guest's FP state.
-fn load<W: World>(
+fn load<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     registers: &FpRegisters<'_, W, Free>,
     access: &FpAccess,
@@ -111,7 +112,7 @@ fn load<W: World>(
         let longest = guest.sve_max_vl().zcr();
         change_zcr_el2(longest, access);
         guest.load_sve(registers, access);
-        if guest.is_nested() {
+        if guest.is_nested_ctxt() {
             change_zcr_el2(longest.min(guest.get_sanitised::<ZCR_EL2>().into()), access);
         }
         set_zcr_el1::<W>(guest_zcr(guest), access);
@@ -120,18 +121,18 @@ fn load<W: World>(
     }
 
     if guest.features().has_fpmr() {
-        guest.load_fpmr(access);
+        guest.load_fpmr(registers, access);
     }
 
     if guest.el1_is_32bit() {
-        guest.load_fpexc32(access);
+        guest.load_fpexc32(registers, access);
     }
 }
 
 /// Returns the vector length that the guest has set at its EL1, or at its virtual EL2.
 #[inline(always)]
-fn guest_zcr<W: World>(guest: &Context<'_, W, Guest>) -> ZCR_EL1 {
-    if guest.is_at_virtual_el2() {
+fn guest_zcr<W: Hyp>(guest: &Context<'_, W, Guest>) -> ZCR_EL1 {
+    if guest.is_hyp_ctxt() {
         let value: u64 = guest.get_sanitised::<ZCR_EL2>().into();
         ZCR_EL1::from(value)
     } else {
@@ -141,7 +142,7 @@ fn guest_zcr<W: World>(guest: &Context<'_, W, Guest>) -> ZCR_EL1 {
 
 /// Sets the vector lengths of a guest whose registers are in the CPU.
 #[inline(always)]
-pub(crate) fn lazy_switch_to_guest<W: World>(
+pub(crate) fn lazy_switch_to_guest<W: Hyp>(
     guest: &Context<'_, W, Guest>,
     _: &FpRegisters<'_, W, GuestOwned>,
     access: &FpAccess,
@@ -151,7 +152,7 @@ pub(crate) fn lazy_switch_to_guest<W: World>(
     }
 
     let mut length = guest.sve_max_vl().zcr();
-    if guest.is_nested() {
+    if guest.is_nested_ctxt() {
         length = length.min(guest.get_sanitised::<ZCR_EL2>().into());
     }
     set_world_zcr_el2::<W>(length, access);
@@ -163,7 +164,7 @@ pub(crate) fn lazy_switch_to_guest<W: World>(
 ///
 /// `host_max` is the host's own longest vector, where the kernel is at EL1.
 #[inline(always)]
-pub(crate) fn lazy_switch_to_host<W: World>(
+pub(crate) fn lazy_switch_to_host<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     _: &FpRegisters<'_, W, GuestOwned>,
     host_max: Option<VectorLength>,
@@ -174,7 +175,7 @@ pub(crate) fn lazy_switch_to_host<W: World>(
     }
 
     let set = zcr_el1::<W>(access);
-    if guest.is_at_virtual_el2() {
+    if guest.is_hyp_ctxt() {
         let value: u64 = set.into();
         guest.set_sanitised(ZCR_EL2::from(value));
     } else {
@@ -196,17 +197,17 @@ pub(crate) fn lazy_switch_to_host<W: World>(
 /// Returns whether the guest hypervisor has set a trap for its guest, or for itself, by the field
 /// that `field` takes from its `CPTR_EL2`.
 #[inline(always)]
-fn guest_hypervisor_traps<W: World>(
+fn guest_hypervisor_traps<W: Hyp>(
     guest: &Context<'_, W, Guest>,
     field: impl FnOnce(CPACR_EL1) -> u64,
 ) -> bool {
     if !guest.has_nv() {
         return false;
     }
-    match field(guest.virtual_cptr()) {
+    match field(guest.sanitised_cptr_el2()) {
         0b00 | 0b10 => true,
         // Open to EL2 only.
-        0b01 => guest.virtual_tge() && !guest.mode_is_el2(),
+        0b01 => guest.el2_tge_is_set() && !guest.is_el2(),
         _ => false,
     }
 }

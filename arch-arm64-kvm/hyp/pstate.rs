@@ -18,20 +18,32 @@ const IL: u64 = bindings::PSR_IL_BIT as u64;
 
 /// Returns the PSTATE to enter a guest with that is in `pstate`, as it or userspace sees that.
 ///
-/// A guest hypervisor at its virtual EL2 runs at EL1. Whatever asks for EL2 or EL3 after that gets
-/// EL2 with the IL bit set: the ERET leaves for the guest all the same, and the guest takes an
-/// exception for its illegal execution state at once. One that asks for AArch32 Hyp mode is an
+/// Never one of EL2 or EL3 in AArch64 state, unless IL is set. One that asks for AArch32 Hyp mode is an
 /// illegal exception return by itself, as EL2 is in AArch64 state.
 ///
 /// Arm ARM (DDI 0487), "Illegal exception returns from AArch64 state".
-pub(crate) fn for_entry(pstate: u64) -> u64 {
-    let mode = match pstate & MODE {
-        EL2T => EL1T,
-        EL2H => EL1H,
-        other => other,
-    };
-    if mode & AARCH32 == 0 && mode >= EL2T {
-        return EL2H | IL;
+#[inline(always)]
+pub(crate) fn to_hw_pstate(pstate: u64) -> u64 {
+    // In AArch64 state bits 3 and 2 of the mode are the exception level.
+    let is_above_el1 = pstate & (AARCH32 | EL2T) == EL2T;
+    if is_above_el1 {
+        from_above_el1(pstate)
+    } else {
+        pstate
     }
-    (pstate & !MODE) | mode
+}
+
+/// As [`to_hw_pstate`], of one that asks for EL2 or EL3.
+///
+/// A guest hypervisor at its virtual EL2 runs at EL1. Whatever else asks for EL2 or EL3 gets EL2 with
+/// the IL bit set: the ERET leaves for the guest all the same, and the guest takes an exception for its
+/// illegal execution state at once.
+#[cold]
+#[inline(never)]
+fn from_above_el1(pstate: u64) -> u64 {
+    match pstate & MODE {
+        EL2T => pstate & !MODE | EL1T,
+        EL2H => pstate & !MODE | EL1H,
+        _ => EL2H | IL,
+    }
 }

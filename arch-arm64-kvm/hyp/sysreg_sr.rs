@@ -5,6 +5,9 @@
 //! Each function here is one group of registers. When a group is switched differs between the
 //! worlds: see `vhe::sysreg_sr` and `nvhe::sysreg_sr`.
 //!
+//! Context: EL2, with exceptions masked, or under VHE from `vcpu_load()` and `vcpu_put()`, with preemption
+//! disabled. The functions of user state are for EL1 as well, there.
+//!
 //! C header: [`arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h`](srctree/arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h)
 
 #![forbid(unsafe_code)]
@@ -21,12 +24,15 @@ use kernel::arm64::{
     barrier::isb,
     cpucap,
     registers::*,
-    world::World, //
+    world::{
+        Hyp,
+        World, //
+    }, //
 };
 
 /// Saves what has to change with every switch.
 #[inline(always)]
-pub(crate) fn save_common_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
+pub(crate) fn save_common_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     ctxt.save_mdscr_el1();
 
     // With the state that changes with every switch, as it applies to the kernel's own accesses to
@@ -38,7 +44,7 @@ pub(crate) fn save_common_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>
 
 /// Restores what has to change with every switch.
 #[inline(always)]
-pub(crate) fn restore_common_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
+pub(crate) fn restore_common_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>) {
     ctxt.restore_mdscr_el1();
 
     if ctxt.features().has_s1poe() {
@@ -49,20 +55,20 @@ pub(crate) fn restore_common_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>)
 /// Saves what only EL0 uses.
 #[inline(always)]
 pub(crate) fn save_user_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
-    ctxt.save::<TPIDR_EL0>();
-    ctxt.save::<TPIDRRO_EL0>();
+    ctxt.save_user::<TPIDR_EL0>();
+    ctxt.save_user::<TPIDRRO_EL0>();
 }
 
 /// Restores what only EL0 uses.
 #[inline(always)]
 pub(crate) fn restore_user_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
-    ctxt.restore::<TPIDR_EL0>();
-    ctxt.restore::<TPIDRRO_EL0>();
+    ctxt.restore_user::<TPIDR_EL0>();
+    ctxt.restore_user::<TPIDRRO_EL0>();
 }
 
 /// Saves the registers of EL1.
 #[inline(always)]
-pub(crate) fn save_el1_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
+pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     let features = ctxt.features();
 
     ctxt.save_el1::<SCTLR_EL1>();
@@ -95,7 +101,7 @@ pub(crate) fn save_el1_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     if features.has_mte() {
         ctxt.save_el1::<TFSR_EL1>();
         if W::VHE || features.is_protected() {
-            ctxt.save::<TFSRE0_EL1>();
+            ctxt.save_user::<TFSRE0_EL1>();
         }
     }
 
@@ -124,11 +130,7 @@ pub(crate) fn save_el1_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
 /// - to the host, `__deactivate_traps()` of nVHE has forbidden them, and stage 2 is off by now, so
 ///   `SCTLR_EL1` and then `TCR_EL1` are set here.
 #[inline(always)]
-pub(crate) fn restore_el1_state<W: World, O: Owner>(
-    ctxt: &Context<'_, W, O>,
-    midr: u64,
-    mpidr: u64,
-) {
+pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>, midr: u64, mpidr: u64) {
     let features = ctxt.features();
     let forbid_walks = !W::VHE && cpucap::cpus_have_workaround_speculative_at();
 
@@ -172,7 +174,7 @@ pub(crate) fn restore_el1_state<W: World, O: Owner>(
     if features.has_mte() {
         ctxt.restore_el1::<TFSR_EL1>();
         if W::VHE || features.is_protected() {
-            ctxt.restore::<TFSRE0_EL1>();
+            ctxt.restore_user::<TFSRE0_EL1>();
         }
     }
 
@@ -200,7 +202,7 @@ pub(crate) fn restore_el1_state<W: World, O: Owner>(
 
 /// Saves what EL2 returns with, in the host's context or the guest's.
 #[inline(always)]
-pub(crate) fn save_el2_return_state<W: World, O: Owner>(ctxt: &mut Context<'_, W, O>) {
+pub(crate) fn save_el2_return_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     ctxt.save_pc();
 
     // A guest's was saved early in the exit, in any world. VHE has nothing to return to.
@@ -221,8 +223,8 @@ pub(crate) fn save_el2_return_state<W: World, O: Owner>(ctxt: &mut Context<'_, W
 
 /// Sets what EL2 returns with.
 #[inline(always)]
-pub(crate) fn restore_el2_return_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
-    ctxt.set_return(SPSR_EL2::from(pstate::for_entry(ctxt.pstate().into())));
+pub(crate) fn restore_el2_return_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>) {
+    ctxt.set_return(SPSR_EL2::from(pstate::to_hw_pstate(ctxt.pstate().into())));
 
     if !cpucap::cpus_have_ras_extn() {
         return;
@@ -240,7 +242,7 @@ pub(crate) fn restore_el2_return_state<W: World, O: Owner>(ctxt: &Context<'_, W,
 
 /// Saves what a guest has in AArch32 state at EL1.
 #[inline(always)]
-pub(crate) fn save_32bit_state<W: World>(ctxt: &mut Context<'_, W, Guest>) {
+pub(crate) fn save_32bit_state<W: Hyp>(ctxt: &mut Context<'_, W, Guest>) {
     if !ctxt.el1_is_32bit() {
         return;
     }
@@ -260,7 +262,7 @@ pub(crate) fn save_32bit_state<W: World>(ctxt: &mut Context<'_, W, Guest>) {
 
 /// Restores what a guest has in AArch32 state at EL1.
 #[inline(always)]
-pub(crate) fn restore_32bit_state<W: World>(ctxt: &Context<'_, W, Guest>) {
+pub(crate) fn restore_32bit_state<W: Hyp>(ctxt: &Context<'_, W, Guest>) {
     if !ctxt.el1_is_32bit() {
         return;
     }

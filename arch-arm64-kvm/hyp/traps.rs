@@ -4,6 +4,8 @@
 //!
 //! When that is differs between the worlds: see `vhe::traps` and `nvhe::traps`.
 //!
+//! Context: EL2, interrupts disabled.
+//!
 //! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
 #![forbid(unsafe_code)]
@@ -19,7 +21,7 @@ use kernel::{
     arm64::{
         cpucap,
         registers::*,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -31,7 +33,7 @@ const NV_HCRX_GUEST_EXCLUDE: u64 =
 
 /// Sets the traps that do not act on EL2, so that they may stay while the kernel runs there.
 #[inline(always)]
-pub(crate) fn activate_common<W: World>(
+pub(crate) fn activate_common<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     host: &mut Context<'_, W, Host>,
 ) {
@@ -52,7 +54,7 @@ pub(crate) fn activate_common<W: World>(
 
 /// Takes back what [`activate_common`] has set.
 #[inline(always)]
-pub(crate) fn deactivate_common<W: World>(
+pub(crate) fn deactivate_common<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     host: &Context<'_, W, Host>,
 ) {
@@ -73,9 +75,9 @@ pub(crate) fn deactivate_common<W: World>(
 
 /// Returns `HCRX_EL2` for the guest: for L2, with what L1 has set and cleared, where L1 has a say.
 #[inline(always)]
-fn hcrx<W: World>(guest: &Context<'_, W, Guest>) -> HCRX_EL2 {
+fn hcrx<W: Hyp>(guest: &Context<'_, W, Guest>) -> HCRX_EL2 {
     let own = guest.hcrx_el2();
-    if !guest.is_nested() {
+    if !guest.is_nested_ctxt() {
         return own;
     }
     let set: u64 = guest.get_sanitised::<HCRX_EL2>().into();
@@ -84,7 +86,7 @@ fn hcrx<W: World>(guest: &Context<'_, W, Guest>) -> HCRX_EL2 {
 }
 
 #[inline(always)]
-fn activate_fine_grained<W: World>(guest: &Context<'_, W, Guest>, host: &mut Context<'_, W, Host>) {
+fn activate_fine_grained<W: Hyp>(guest: &Context<'_, W, Guest>, host: &mut Context<'_, W, Host>) {
     use fine_grained_traps::activate;
 
     if !cpucap::cpus_have_fgt() {
@@ -111,7 +113,7 @@ fn activate_fine_grained<W: World>(guest: &Context<'_, W, Guest>, host: &mut Con
 }
 
 #[inline(always)]
-fn deactivate_fine_grained<W: World>(host: &Context<'_, W, Host>) {
+fn deactivate_fine_grained<W: Hyp>(host: &Context<'_, W, Host>) {
     use fine_grained_traps::deactivate;
 
     if !cpucap::cpus_have_fgt() {
@@ -138,7 +140,7 @@ fn deactivate_fine_grained<W: World>(host: &Context<'_, W, Host>) {
 }
 
 #[inline(always)]
-fn activate_fine_grained_ich<W: World>(
+fn activate_fine_grained_ich<W: Hyp>(
     guest: &Context<'_, W, Guest>,
     host: &mut Context<'_, W, Host>,
 ) {
@@ -153,7 +155,7 @@ fn activate_fine_grained_ich<W: World>(
 }
 
 #[inline(always)]
-fn deactivate_fine_grained_ich<W: World>(host: &Context<'_, W, Host>) {
+fn deactivate_fine_grained_ich<W: Hyp>(host: &Context<'_, W, Host>) {
     use fine_grained_traps::deactivate;
 
     if !cpucap::cpus_have_gicv5_cpuif() {
@@ -211,7 +213,7 @@ fn deactivate_mpam() {
 
 /// Sets `HCR_EL2` for the guest to `hcr`, and what goes with a virtual SError that it makes pending.
 #[inline(always)]
-pub(crate) fn activate_hcr<W: World>(guest: &Context<'_, W, Guest>, hcr: HCR_EL2) {
+pub(crate) fn activate_hcr<W: Hyp>(guest: &Context<'_, W, Guest>, hcr: HCR_EL2) {
     let hcr = if cpucap::cpus_have_workaround_cavium_tx2_219_tvm() {
         hcr.with_tvm(true)
     } else {
@@ -239,7 +241,7 @@ pub(crate) fn activate_hcr<W: World>(guest: &Context<'_, W, Guest>, hcr: HCR_EL2
 /// Takes note of whether a virtual SError is still pending: the CPU clears `HCR_EL2.VSE` when the guest
 /// takes it.
 #[inline(always)]
-pub(crate) fn deactivate_hcr<W: World>(guest: &mut Context<'_, W, Guest>) {
+pub(crate) fn deactivate_hcr<W: Hyp>(guest: &mut Context<'_, W, Guest>) {
     let hcr = guest.hcr_with_vserror();
     if hcr.vse().into() {
         guest.set_hcr_with_vserror(hcr.with_vse(traps::read_hcr().vse()));

@@ -13,10 +13,10 @@ use super::view::exception_table::{
     interrupted_at,
     panic_after, //
 };
-use kernel::arm64::world::World;
+use kernel::arm64::world::Hyp;
 
 /// Handles the exception: says where the ERET leads.
-pub(crate) fn handle<W: World>() {
+pub(crate) fn handle<W: Hyp>() {
     let address = interrupted_at();
     match fixup_of(address) {
         Some(fixup) => go_on_at(fixup),

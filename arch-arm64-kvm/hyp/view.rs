@@ -9,6 +9,7 @@ pub(crate) mod exit;
 pub(crate) mod features;
 pub(crate) mod fine_grained_traps;
 pub(crate) mod fp;
+mod fp_owner;
 mod host_data;
 mod nested;
 pub(crate) mod stage2;
@@ -27,8 +28,10 @@ pub(crate) use context::{
     Owner, //
 };
 pub(crate) use features::Features;
+pub(crate) use fp_owner::FpOwner;
 pub(crate) use host_data::HostData;
 pub(crate) use syndrome::{
+    classes_for_the_kernel,
     Accessed,
     Class,
     Syndrome, //

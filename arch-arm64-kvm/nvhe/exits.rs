@@ -19,12 +19,15 @@ use crate::hyp::{
         ExitCode, //
     },
     fp,
-    view::Class, //
+    view::{
+        classes_for_the_kernel,
+        Class, //
+    }, //
 };
 
 /// Handles an exit, if that can be done here. Returns whether to go back to the guest.
 #[inline(always)]
-pub(super) fn fix_up(
+pub(super) fn fixup_guest_exit(
     guest: &mut GuestContext<'_>,
     host: &mut HostData<'_>,
     exit_code: &mut ExitCode,
@@ -40,7 +43,7 @@ pub(super) fn fix_up(
         *exit_code = exit_code.replaced_by(ExitCode::ILLEGAL);
     }
 
-    exits::fix_up(guest, exit_code, |guest, exit_code| {
+    exits::fixup_guest_exit(guest, exit_code, |guest, exit_code| {
         if is_protected {
             handle_protected(guest, host, exit_code)
         } else {
@@ -59,7 +62,8 @@ fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut
         Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
         Class::DabtLow => memory::handle_data_abort(guest, exit_code),
         Class::Mops => mops::handle(guest),
-        other => is_for_the_kernel(other),
+        // No guest here has a virtual EL2, and no Apple CPU lacks VHE.
+        classes_for_the_kernel!() | Class::Hvc64 | Class::Eret | Class::AppleImpDef => false,
     }
 }
 
@@ -81,70 +85,6 @@ fn handle_protected(
         Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
         Class::DabtLow => memory::handle_data_abort(guest, exit_code),
         Class::Mops => mops::handle(guest),
-        other => is_for_the_kernel(other),
-    }
-}
-
-/// Says of the classes that nobody handles here why that is right.
-#[inline(always)]
-fn is_for_the_kernel(class: Class) -> bool {
-    match class {
-        // Handled above, by one of the two.
-        Class::Cp15_32
-        | Class::Sys64
-        | Class::Sve
-        | Class::FpAsimd
-        | Class::IabtLow
-        | Class::WatchptLow
-        | Class::DabtLow
-        | Class::Mops => false,
-
-        // The kernel emulates them, or gives the guest an exception.
-        Class::Unknown
-        | Class::Wfx
-        | Class::Cp15_64
-        | Class::Cp14Mr
-        | Class::Cp14Ls
-        | Class::Cp10Id
-        | Class::Pac
-        | Class::Other
-        | Class::Cp14_64
-        | Class::Svc32
-        | Class::Hvc32
-        | Class::Smc32
-        | Class::Sysp
-        | Class::Svc64
-        | Class::Hvc64
-        | Class::Smc64
-        | Class::Eret
-        | Class::Tstart
-        | Class::Sme
-        | Class::Gcs
-        | Class::FpExc32
-        | Class::FpExc64
-        | Class::BreakptLow
-        | Class::SoftstpLow
-        | Class::Bkpt32
-        | Class::Vector32
-        | Class::Brk64 => false,
-
-        // A guest cannot cause them at EL2, or only with a CPU that has what Linux does not know. The
-        // kernel says so.
-        Class::Bti
-        | Class::Ill
-        | Class::Fpac
-        | Class::Gpc
-        | Class::ImpDef
-        | Class::IabtCur
-        | Class::PcAlign
-        | Class::DabtCur
-        | Class::SpAlign
-        | Class::Serror
-        | Class::BreakptCur
-        | Class::SoftstpCur
-        | Class::WatchptCur
-        | Class::Profiling
-        | Class::AppleImpDef
-        | Class::Reserved => false,
+        classes_for_the_kernel!() | Class::Cp15_32 | Class::Eret | Class::AppleImpDef => false,
     }
 }

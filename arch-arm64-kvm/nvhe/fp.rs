@@ -81,10 +81,10 @@ pub(crate) fn sync(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) {
     }
     let has_fpmr = guest.features().has_fpmr();
     if has_fpmr {
-        guest.save_fpmr(&access);
+        guest.save_fpmr(&registers, &access);
     }
 
-    let registers = registers.given_back_to_host();
+    let registers = registers.guest_saved();
     if cpucap::system_supports_sve() {
         set_zcr_el2(HostData::host_max_vl().zcr(), &access);
         registers.load_sve(&access);
@@ -95,4 +95,5 @@ pub(crate) fn sync(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) {
     if has_fpmr {
         registers.load_fpmr(&access);
     }
+    registers.given_to_host();
 }

@@ -39,6 +39,8 @@ use kernel::arm64::{
 };
 
 /// Runs a vCPU of the host's, which EL2 trusts, until something happens that the host has to see to.
+///
+/// Context, here and below: EL2, all exceptions masked, in a call of the host's at EL1.
 pub(crate) fn run_host_vcpu(
     guest: &mut GuestContext<'_>,
     host: &mut HostContext<'_>,
@@ -128,7 +130,7 @@ fn run(
         host_data.trace_entry();
         exit_code = ExitCode(guest.enter());
         host_data.trace_exit();
-        if !exits::fix_up(guest, host_data, &mut exit_code) {
+        if !exits::fixup_guest_exit(guest, host_data, &mut exit_code) {
             break;
         }
     }
@@ -141,7 +143,7 @@ fn run(
     // As before, for walks of the guest's tables.
     dsb::<Nsh>();
 
-    leave(guest, host, host_data);
+    switch_to_host(guest, host, host_data);
 
     if host_data.guest_owns_fp() && guest.el1_is_32bit() {
         guest.save_fpexc32();
@@ -166,7 +168,11 @@ fn run(
 
 /// Gives EL1 back to the host.
 #[inline(always)]
-fn leave(guest: &mut GuestContext<'_>, host: &HostContext<'_>, host_data: &mut HostData<'_>) {
+fn switch_to_host(
+    guest: &mut GuestContext<'_>,
+    host: &HostContext<'_>,
+    host_data: &mut HostData<'_>,
+) {
     traps::deactivate(guest, host, host_data);
     host_data.load_host_stage2();
     sysreg_sr::restore_host_state(host);
@@ -174,11 +180,11 @@ fn leave(guest: &mut GuestContext<'_>, host: &HostContext<'_>, host_data: &mut H
 
 /// Gives the CPU back to the host when EL2 has to give up while `guest` runs.
 #[inline(never)]
-pub(crate) fn abandon(
+pub(crate) fn switch_to_host_for_panic(
     guest: &mut GuestContext<'_>,
     host: &HostContext<'_>,
     host_data: &mut HostData<'_>,
 ) {
     guest.disable_timer_traps();
-    leave(guest, host, host_data);
+    switch_to_host(guest, host, host_data);
 }

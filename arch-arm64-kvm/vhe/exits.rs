@@ -26,6 +26,7 @@ use crate::hyp::{
     },
     fp,
     view::{
+        classes_for_the_kernel,
         exit,
         Class,
         Syndrome, //
@@ -41,16 +42,16 @@ use kernel::{
 
 /// Handles an exit, if that can be done here. Returns whether to go back to the guest.
 #[inline(always)]
-pub(super) fn fix_up(
+pub(super) fn fixup_guest_exit(
     guest: &mut GuestContext<'_>,
     host: &mut HostData<'_>,
     exit_code: &mut ExitCode,
 ) -> bool {
     exits::synchronise_pstate(guest);
     if guest.has_nv() {
-        leave_virtual_el2(guest, host);
+        fixup_nv_guest_exit(guest, host);
     }
-    exits::fix_up(guest, exit_code, |guest, exit_code| {
+    exits::fixup_guest_exit(guest, exit_code, |guest, exit_code| {
         handle(guest, host, exit_code)
     })
 }
@@ -60,67 +61,20 @@ pub(super) fn fix_up(
 fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut ExitCode) -> bool {
     match guest.syndrome().class() {
         Class::Cp15_32 => sysreg::handle_vgic(guest),
-        Class::Sys64 => {
-            (guest.has_nv() && handle_nested_sysreg(guest, host)) || sysreg::handle(guest)
-        }
+        Class::Sys64 => (guest.has_nv() && handle_nv_sysreg(guest, host)) || sysreg::handle(guest),
         Class::Sve | Class::FpAsimd => fp::handle_trap(guest, host),
         Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
         Class::DabtLow => memory::handle_data_abort(guest, exit_code),
         Class::Eret => eret::handle(guest),
         Class::Mops => mops::handle(guest),
-        Class::AppleImpDef => take_for_sysreg(guest),
-
-        // The kernel emulates them, or gives the guest an exception.
-        Class::Unknown
-        | Class::Wfx
-        | Class::Cp15_64
-        | Class::Cp14Mr
-        | Class::Cp14Ls
-        | Class::Cp10Id
-        | Class::Pac
-        | Class::Other
-        | Class::Cp14_64
-        | Class::Svc32
-        | Class::Hvc32
-        | Class::Smc32
-        | Class::Sysp
-        | Class::Svc64
-        | Class::Hvc64
-        | Class::Smc64
-        | Class::Tstart
-        | Class::Sme
-        | Class::Gcs
-        | Class::FpExc32
-        | Class::FpExc64
-        | Class::BreakptLow
-        | Class::SoftstpLow
-        | Class::Bkpt32
-        | Class::Vector32
-        | Class::Brk64 => false,
-
-        // A guest cannot cause them at EL2, or only with a CPU that has what Linux does not know. The
-        // kernel says so.
-        Class::Bti
-        | Class::Ill
-        | Class::Fpac
-        | Class::Gpc
-        | Class::ImpDef
-        | Class::IabtCur
-        | Class::PcAlign
-        | Class::DabtCur
-        | Class::SpAlign
-        | Class::Serror
-        | Class::BreakptCur
-        | Class::SoftstpCur
-        | Class::WatchptCur
-        | Class::Profiling
-        | Class::Reserved => false,
+        Class::AppleImpDef => handle_impdef(guest),
+        classes_for_the_kernel!() | Class::Hvc64 => false,
     }
 }
 
 /// Handles accesses of a guest with a virtual EL2 that are not for the kernel.
 #[inline(never)]
-fn handle_nested_sysreg(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) -> bool {
+fn handle_nv_sysreg(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) -> bool {
     tlbi::handle(guest) || timer::handle(guest) || cpacr::handle(guest, host) || {
         zcr::load_registers(guest, host);
         false
@@ -129,7 +83,7 @@ fn handle_nested_sysreg(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) -
 
 /// Makes of what some Apple CPUs report for an access to the PMU the system register access that it
 /// is. Its ISS is in `AFSR1_EL2`; these CPUs have AArch64 state only.
-fn take_for_sysreg(guest: &mut GuestContext<'_>) -> bool {
+fn handle_impdef(guest: &mut GuestContext<'_>) -> bool {
     if cpucap::cpus_have_workaround_pmuv3_impdef_traps() {
         guest.set_syndrome(Syndrome::new(Class::Sys64, Syndrome(exit::afsr1()).iss()));
     }
@@ -139,7 +93,7 @@ fn take_for_sysreg(guest: &mut GuestContext<'_>) -> bool {
 /// Gives a guest that was entered at its virtual EL2 the PSTATE of that level, and the emulation the
 /// `HCR_EL2` that the guest has set there.
 #[inline(never)]
-fn leave_virtual_el2(guest: &mut GuestContext<'_>, host: &HostData<'_>) {
+pub(crate) fn fixup_nv_guest_exit(guest: &mut GuestContext<'_>, host: &HostData<'_>) {
     let entered_there = host.is_in_hyp_context();
     if entered_there {
         const MODE: u64 = (bindings::PSR_MODE_MASK | bindings::PSR_MODE32_BIT) as u64;
@@ -154,7 +108,7 @@ fn leave_virtual_el2(guest: &mut GuestContext<'_>, host: &HostData<'_>) {
         };
         guest.set_cpsr(pstate & !MODE | mode);
 
-        let hcr: u64 = if cpucap::cpus_have_nv3() && guest.virtual_e2h() {
+        let hcr: u64 = if cpucap::cpus_have_nv3() && guest.el2_e2h_is_set() {
             guest.read_nvhcr().into()
         } else {
             guest.get_sanitised::<NVHCR_EL2>().into()
@@ -163,5 +117,5 @@ fn leave_virtual_el2(guest: &mut GuestContext<'_>, host: &HostData<'_>) {
     }
 
     // It cannot have got out of there, or in, by itself.
-    host.bug_unless(entered_there == guest.is_at_virtual_el2());
+    host.bug_unless(entered_there == guest.is_hyp_ctxt());
 }

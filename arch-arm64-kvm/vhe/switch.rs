@@ -22,13 +22,15 @@ use crate::hyp::{
 use kernel::interrupt::local_interrupt_disable;
 
 /// Gets the CPU ready for `guest`, for `vcpu_load()`.
+///
+/// Context: EL2, preemption disabled, interrupts on or off.
 pub(crate) fn load(guest: &mut GuestContext<'_>, host: &mut HostContext<'_>) {
     sysreg_sr::load(guest, host);
     traps::load(guest, host, &local_interrupt_disable());
     guest.load_stage2();
 }
 
-/// Gives the CPU back to the kernel, for `vcpu_put()`.
+/// Gives the CPU back to the kernel, for `vcpu_put()`. Context: as for [`load`].
 pub(crate) fn put(guest: &mut GuestContext<'_>, host: &mut HostContext<'_>) {
     traps::put(guest, host, &local_interrupt_disable());
     sysreg_sr::put(guest, host);
@@ -63,7 +65,7 @@ pub(crate) fn run(
     let mut exit_code;
     loop {
         exit_code = ExitCode(guest.enter());
-        if !exits::fix_up(guest, host_data, &mut exit_code) {
+        if !exits::fixup_guest_exit(guest, host_data, &mut exit_code) {
             break;
         }
     }
@@ -91,7 +93,7 @@ pub(crate) fn run(
 }
 
 /// Gives the CPU back to the kernel when the hypervisor has to give up while `guest` is loaded.
-pub(crate) fn abandon(
+pub(crate) fn switch_to_host_for_panic(
     guest: &mut GuestContext<'_>,
     host: &HostContext<'_>,
     host_data: &mut HostData<'_>,

@@ -63,7 +63,7 @@ pub(crate) fn load(guest: &mut GuestContext<'_>, host: &mut HostContext<'_>) {
     restore_user_state(guest);
     load_mpam(guest);
 
-    if guest.is_at_virtual_el2() {
+    if guest.is_hyp_ctxt() {
         virtual_el2::restore_state(guest);
     } else if guest.has_nv() {
         // What L1 has set for L2.
@@ -79,7 +79,7 @@ pub(crate) fn load(guest: &mut GuestContext<'_>, host: &mut HostContext<'_>) {
 
 /// Takes the guest's registers from the CPU, for `vcpu_put()`.
 pub(crate) fn put(guest: &mut GuestContext<'_>, host: &HostContext<'_>) {
-    if guest.is_at_virtual_el2() {
+    if guest.is_hyp_ctxt() {
         virtual_el2::save_state(guest);
     } else {
         save_el1_state(guest);

@@ -25,7 +25,7 @@ use kernel::arm64::{
 /// Sets the value that the guest compares with, once TGE is clear.
 #[inline(always)]
 pub(super) fn load_compare_value(guest: &GuestContext<'_>) {
-    let value = if guest.is_at_virtual_el2() {
+    let value = if guest.is_hyp_ctxt() {
         let value: u64 = guest.get_sanitised::<CNTHP_CVAL_EL2>().into();
         CNTP_CVAL_EL0::from(value)
     } else {
@@ -40,7 +40,7 @@ pub(super) fn load_compare_value(guest: &GuestContext<'_>) {
 pub(super) fn save_compare_value(guest: &mut GuestContext<'_>) {
     let value = timer::read_cntp_cval();
     let compared: u64 = value.into();
-    if guest.is_at_virtual_el2() {
+    if guest.is_hyp_ctxt() {
         guest.set_sanitised(CNTHP_CVAL_EL2::from(compared));
     } else {
         guest.set_sanitised(value);
@@ -48,7 +48,7 @@ pub(super) fn save_compare_value(guest: &mut GuestContext<'_>) {
 
     let offset = timer::read_cntpoff();
     if offset != 0 {
-        let value = without_offset(compared, offset, sysreg::read_cntpct());
+        let value = apply_offset(compared, offset, sysreg::read_cntpct());
         timer::write_cntp_cval(CNTP_CVAL_EL0::from(value));
         isb();
     }
@@ -57,7 +57,7 @@ pub(super) fn save_compare_value(guest: &mut GuestContext<'_>) {
 /// Returns the value to compare the counter with, which is at `now`, so that a timer that compares the
 /// counter less `offset` with `compared` fires at the same time: at once if it has already, and never
 /// if the counter would have to wrap around first.
-fn without_offset(compared: u64, offset: u64, now: u64) -> u64 {
+fn apply_offset(compared: u64, offset: u64, now: u64) -> u64 {
     if now.wrapping_sub(offset) >= compared {
         return 0;
     }

@@ -76,7 +76,7 @@ pub(crate) fn put(
 #[inline(always)]
 pub(crate) fn activate(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) {
     let hcr = if guest.has_nv() {
-        hcr_of_nested(guest, host)
+        compute_hcr(guest, host)
     } else {
         guest.hcr_el2()
     };
@@ -119,11 +119,11 @@ pub(crate) fn deactivate(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) 
 /// A guest that is entered at its virtual EL2 is left there too: only an ERET leads out of it, and
 /// traps. The host notes it for the exit.
 #[inline(never)]
-fn hcr_of_nested(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) -> HCR_EL2 {
+pub(crate) fn compute_hcr(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) -> HCR_EL2 {
     let own: u64 = guest.hcr_el2().into();
     let set = guest.get_sanitised::<HCR_EL2>();
 
-    let (own, from_guest) = if guest.is_at_virtual_el2() {
+    let (own, from_guest) = if guest.is_hyp_ctxt() {
         host.set_in_hyp_context(true);
 
         let own = HCR_EL2::from(own)
@@ -131,7 +131,7 @@ fn hcr_of_nested(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) -> HCR_E
             .with_nv2(true)
             .with_at(true)
             .with_ttlb(true);
-        let has_e2h = guest.virtual_e2h();
+        let has_e2h = guest.el2_e2h_is_set();
         let own = if has_e2h { own } else { own.with_nv1(true) };
 
         // Where the guest hypervisor looks for its HCR_EL2.
@@ -144,7 +144,7 @@ fn hcr_of_nested(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) -> HCR_E
         guest.write_vncr_of_own_page();
 
         // At virtual EL2 its HCR_EL2 has no effect, but for bits that are fixed.
-        (own.into(), guest.sanitise::<HCR_EL2>(0))
+        (own.into(), guest.apply_reg_masks::<HCR_EL2>(0))
     } else {
         host.set_in_hyp_context(false);
 

@@ -40,7 +40,7 @@ pub(super) fn save_state(guest: &mut GuestContext<'_>) {
     guest.save_el2::<CONTEXTIDR_EL2, CONTEXTIDR_EL1>();
     guest.save_el2::<AMAIR_EL2, AMAIR_EL1>();
 
-    if guest.virtual_e2h() {
+    if guest.el2_e2h_is_set() {
         // Before FEAT_NV2p1 every access to CPACR_EL1 traps.
         if cpucap::cpus_have_nv2p1() {
             guest.save_el2::<CPTR_EL2, CPACR_EL1>();
@@ -99,7 +99,7 @@ pub(super) fn restore_state(guest: &GuestContext<'_>) {
     guest.restore_el2::<CONTEXTIDR_EL2, CONTEXTIDR_EL1>();
     guest.restore_el2::<AMAIR_EL2, AMAIR_EL1>();
 
-    if guest.virtual_e2h() {
+    if guest.el2_e2h_is_set() {
         guest.restore_el2::<SCTLR_EL2, SCTLR_EL1>();
         guest.restore_el2::<CPTR_EL2, CPACR_EL1>();
         guest.restore_el2::<TTBR0_EL2, TTBR0_EL1>();

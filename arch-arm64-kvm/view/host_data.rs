@@ -2,7 +2,7 @@
 
 //! What KVM keeps for each physical CPU.
 
-use super::FpOwner;
+use crate::hyp::view::FpOwner;
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -21,12 +21,12 @@ use kernel::{
 /// # Invariants
 ///
 /// `ptr` is this CPU's `struct kvm_host_data`, and this code stays on this CPU for `'a`.
-pub(crate) struct HostData<'a> {
+pub(crate) struct KernelHostData<'a> {
     ptr: NonNull<bindings::kvm_host_data>,
     _cpu: PhantomData<PreemptionDisabled<'a>>,
 }
 
-impl<'a> HostData<'a> {
+impl<'a> KernelHostData<'a> {
     /// Returns the data of this CPU.
     #[inline(always)]
     pub(crate) fn this_cpu(_: PreemptionDisabled<'a>) -> Self {

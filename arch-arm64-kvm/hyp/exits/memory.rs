@@ -17,11 +17,11 @@ use crate::hyp::view::{
 use kernel::arm64::{
     cpucap,
     registers::HPFAR_EL2,
-    world::World, //
+    world::Hyp, //
 };
 
 /// Notes the addresses of the fault. Returns true if the guest is to try again.
-pub(crate) fn handle_fault<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
+pub(crate) fn handle_fault<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     let syndrome = guest.syndrome();
     let far = exit::far::<W>();
     guest.set_far(far);
@@ -59,26 +59,26 @@ const PAR_PA: u64 = 0x000f_ffff_ffff_f000;
 /// Arm ARM (DDI 0487), rule FKLWR. Erratum 834220 of Cortex-A57: the fault may be one of stage 1's
 /// permissions, so stage 1 has to be asked.
 fn hpfar_is_valid(syndrome: Syndrome) -> bool {
-    let fault = syndrome.fault();
+    let fault = syndrome.fsc();
     if cpucap::cpus_have_workaround_834220() && fault.is_translation() {
         return false;
     }
     fault.is_translation()
         || fault.is_access_flag()
-        || (syndrome.is_stage_1_walk() && fault.is_permission())
+        || (syndrome.s1ptw() && fault.is_permission())
         || fault.is_address_size()
 }
 
 /// Returns whether there is an address to translate, and no error that doing so would run into again.
 fn may_translate(syndrome: Syndrome) -> bool {
-    let fault = syndrome.fault();
+    let fault = syndrome.fsc();
     !(fault.is_external_abort_on_walk()
         || fault.is_ecc_error_on_walk()
-        || (fault.is_external_abort() && syndrome.far_is_not_valid()))
+        || (fault.is_external_abort() && syndrome.fnv()))
 }
 
 /// Handles a data abort. Some of them are accesses to a GICv2 that EL2 passes on.
-pub(crate) fn handle_data_abort<W: World>(
+pub(crate) fn handle_data_abort<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     exit_code: &mut ExitCode,
 ) -> bool {
@@ -88,11 +88,11 @@ pub(crate) fn handle_data_abort<W: World>(
 
     if vgic::v2_cpuif_traps() {
         let syndrome = guest.syndrome();
-        let fault = syndrome.fault();
+        let fault = syndrome.fsc();
         let is_access = fault.is_translation()
-            && syndrome.is_valid()
+            && syndrome.isv()
             && !fault.is_synchronous_external_abort()
-            && !syndrome.is_stage_1_walk();
+            && !syndrome.s1ptw();
         if is_access {
             match vgic::perform_v2_cpuif_access(guest) {
                 vgic::V2Access::Done => return true,

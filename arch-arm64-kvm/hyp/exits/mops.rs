@@ -17,14 +17,14 @@ use crate::hyp::view::{
     Guest,
     Syndrome, //
 };
-use kernel::arm64::world::World;
+use kernel::arm64::world::Hyp;
 
 /// PSTATE.N: with option B, whether the copy goes from the end to the start.
 const N: u64 = 1 << 31;
 
 /// Handles the exception: gives the registers the values that the first part takes, and goes back to
 /// it.
-pub(crate) fn handle<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
+pub(crate) fn handle<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     let syndrome = guest.syndrome();
     reset_registers(guest, syndrome);
 
@@ -39,7 +39,7 @@ pub(crate) fn handle<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
     true
 }
 
-fn reset_registers<W: World>(guest: &mut Context<'_, W, Guest>, syndrome: Syndrome) {
+fn reset_registers<W: Hyp>(guest: &mut Context<'_, W, Guest>, syndrome: Syndrome) {
     let (destination_in, source_in, size_in) = syndrome.mops_registers();
     let destination = guest.general_register(destination_in);
     let size = guest.general_register(size_in);

@@ -11,7 +11,7 @@ use crate::hyp::view::{
     Context,
     Guest, //
 };
-use kernel::arm64::world::World;
+use kernel::arm64::world::Hyp;
 
 /// PSTATE.SS: the next instruction is stepped over.
 const SS: u64 = 1 << 21;
@@ -30,7 +30,7 @@ pub(crate) fn stepped(pstate: u64) -> u64 {
 
 /// Goes past the instruction that the guest was left at, while its registers are in the CPU.
 #[inline(never)]
-pub(crate) fn skip_instruction<W: World>(guest: &mut Context<'_, W, Guest>) {
+pub(crate) fn skip_instruction<W: Hyp>(guest: &mut Context<'_, W, Guest>) {
     guest.set_pc(exit::pc::<W>());
     guest.set_cpsr(exit::pstate::<W>());
 

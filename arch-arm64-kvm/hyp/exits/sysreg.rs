@@ -25,7 +25,7 @@ use kernel::arm64::{
         Encoding,
         RegisterName, //
     },
-    world::World, //
+    world::Hyp, //
 };
 
 /// The counters that read after all instructions before them. They have no description.
@@ -38,7 +38,7 @@ pub(crate) const CNTPCT_EL0: Accessed = Accessed::by(Encoding::new(3, 3, 14, 0, 
 pub(crate) const CNTVCT_EL0: Accessed = Accessed::by(Encoding::new(3, 3, 14, 0, 2));
 
 /// Handles the access. Returns false if the kernel has to.
-pub(crate) fn handle<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
+pub(crate) fn handle<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     (cpucap::cpus_have_workaround_cavium_tx2_219_tvm() && write_stage_1(guest))
         || (cpucap::cpus_have_workaround_ampere_ac03_cpu_38() && write_tcr(guest))
         || handle_vgic(guest)
@@ -46,13 +46,13 @@ pub(crate) fn handle<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
 }
 
 /// Handles an access to the CPU interface of a GICv3, from either execution state.
-pub(crate) fn handle_vgic<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
+pub(crate) fn handle_vgic<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     vgic::v3_cpuif_traps() && vgic::perform_v3_cpuif_access(guest)
 }
 
 /// Writes to a register of stage 1 what the guest would have, if its writes trap for the sake of
 /// ThunderX2's erratum 219 alone: where the kernel wants to see them, it has set TVM.
-fn write_stage_1<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
+fn write_stage_1<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     if guest.hcr_el2().tvm().into() {
         return false;
     }
@@ -77,7 +77,7 @@ fn write_stage_1<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
 }
 
 #[inline(always)]
-fn write_if<W: World, R: El1Register>(
+fn write_if<W: Hyp, R: El1Register>(
     guest: &Context<'_, W, Guest>,
     register: Accessed,
     value: u64,
@@ -91,7 +91,7 @@ fn write_if<W: World, R: El1Register>(
 
 /// Writes to `TCR_EL1` what the guest would have, but for HA and HD: the ID registers of AmpereOne,
 /// erratum AC03_CPU_38, say that these are RES0, and they are not.
-fn write_tcr<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
+fn write_tcr<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     let syndrome = guest.syndrome();
     if syndrome.accessed() != Accessed::by(TCR_EL1::ENCODING) {
         return false;
@@ -104,8 +104,8 @@ fn write_tcr<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
 }
 
 /// Reads a counter for EL1 and EL0 of the guest, as the timer of EL1 counts it.
-fn read_counter<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
-    if guest.is_at_virtual_el2() {
+fn read_counter<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
+    if guest.is_hyp_ctxt() {
         return false;
     }
 

@@ -18,7 +18,10 @@ use kernel::{
             El1Register,
             SystemRegister, //
         },
-        world::World, //
+        world::{
+            Hyp,
+            World, //
+        }, //
     },
     bindings, //
 };
@@ -34,6 +37,9 @@ pub(crate) trait ContextRegister: SystemRegister {
 ///
 /// None of them has an effect on EL2, so a context's value may be there while the hypervisor runs.
 pub(crate) trait SharedRegister: ContextRegister {}
+
+/// A register that only EL0 uses: the kernel can switch it from EL1 as well as from EL2.
+pub(crate) trait UserRegister: ContextRegister {}
 
 /// Gives registers their places, by their names.
 macro_rules! context_registers {
@@ -67,9 +73,14 @@ context_registers! {
 pub(crate) use context_registers;
 
 shared_registers! {
-    DACR32_EL2 DBGVCR32_EL2 IFSR32_EL2 NVHCR_EL2 PAR_EL1 POR_EL0 SP_EL1 TFSRE0_EL1 TPIDRRO_EL0 TPIDR_EL0
-    TPIDR_EL1
+    DACR32_EL2 DBGVCR32_EL2 IFSR32_EL2 NVHCR_EL2 PAR_EL1 POR_EL0 SP_EL1 TPIDR_EL1
 }
+
+context_registers! { TFSRE0_EL1 TPIDRRO_EL0 TPIDR_EL0 }
+
+impl UserRegister for TFSRE0_EL1 {}
+impl UserRegister for TPIDRRO_EL0 {}
+impl UserRegister for TPIDR_EL0 {}
 
 /// The saved program status of an AArch32 mode, which has a place of its own in a context.
 pub(crate) trait BankedSpsr: SystemRegister {
@@ -189,7 +200,9 @@ impl<W: World> Context<'_, W, Guest> {
             _context: PhantomData,
         }
     }
+}
 
+impl<W: Hyp> Context<'_, W, Guest> {
     /// Returns what the guest reads from `MIDR_EL1`.
     #[inline(always)]
     pub(crate) fn midr_el1(&self) -> u64 {
@@ -325,6 +338,22 @@ impl<W: World, O: Owner> Context<'_, W, O> {
         unsafe { self.place::<R>().write(value.into()) }
     }
 
+    /// Moves `R` from the CPU to memory.
+    #[inline(always)]
+    pub(crate) fn save_user<R: UserRegister>(&mut self) {
+        // SAFETY: EL1 and EL2 may read it. It exists, or the caller would not name it.
+        self.set(unsafe { sysreg::read::<R>() });
+    }
+
+    /// Moves `R` from memory to the CPU.
+    #[inline(always)]
+    pub(crate) fn restore_user<R: UserRegister>(&self) {
+        // SAFETY: EL1 and EL2 may write it, and neither uses it.
+        unsafe { sysreg::write(self.get::<R>()) }
+    }
+}
+
+impl<W: Hyp, O: Owner> Context<'_, W, O> {
     /// Moves `R` from the CPU to memory.
     #[inline(always)]
     pub(crate) fn save<R: SharedRegister>(&mut self) {

@@ -16,7 +16,7 @@ use kernel::{
             CPTR_EL2, //
         },
         sysreg,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -71,7 +71,7 @@ impl CptrNvhe {
 /// Which one that is, VHE knows when it is built, and the hypervisor of nVHE and hVHE once the CPUs
 /// are known.
 #[inline(always)]
-fn write<W: World>(e2h: impl FnOnce() -> CptrE2h, nvhe: impl FnOnce() -> CptrNvhe) {
+fn write<W: Hyp>(e2h: impl FnOnce() -> CptrE2h, nvhe: impl FnOnce() -> CptrNvhe) {
     // SAFETY: EL2 may write it; FP instructions that could trap then take an `FpAccess`.
     unsafe {
         if W::VHE {
@@ -87,13 +87,13 @@ fn write<W: World>(e2h: impl FnOnce() -> CptrE2h, nvhe: impl FnOnce() -> CptrNvh
 
 /// Sets what traps while a guest runs.
 #[inline(always)]
-pub(crate) fn activate<W: World>(e2h: impl FnOnce() -> CptrE2h, nvhe: impl FnOnce() -> CptrNvhe) {
+pub(crate) fn activate<W: Hyp>(e2h: impl FnOnce() -> CptrE2h, nvhe: impl FnOnce() -> CptrNvhe) {
     write::<W>(e2h, nvhe);
 }
 
 /// Opens everything that the system offers, for the hypervisor and the host.
 #[inline(always)]
-pub(crate) fn open<W: World>(
+pub(crate) fn open<W: Hyp>(
     e2h: impl FnOnce() -> CptrE2h,
     nvhe: impl FnOnce() -> CptrNvhe,
 ) -> FpTrapsOpened {

@@ -12,7 +12,7 @@ use kernel::{
         percpu::this_cpu_ptr,
         registers::ELR_EL2,
         sysreg,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -68,7 +68,7 @@ pub(crate) fn go_on_at(address: u64) {
 }
 
 /// Has the hypervisor panic after the exception, which was taken at `address`.
-pub(crate) fn panic_after<W: World>(address: u64) {
+pub(crate) fn panic_after<W: Hyp>(address: u64) {
     // SAFETY: This code runs in the world `W` and stays on this CPU, whose context nobody else uses; the
     // index is one of the array. What the ERET leads to gets back the address.
     unsafe {

@@ -9,19 +9,19 @@ use super::Syndrome;
 use kernel::arm64::{
     registers::*,
     sysreg,
-    world::World, //
+    world::Hyp, //
 };
 
 /// Returns why the guest was left.
 #[inline(always)]
-pub(crate) fn syndrome<W: World>() -> Syndrome {
+pub(crate) fn syndrome<W: Hyp>() -> Syndrome {
     // SAFETY: A register of EL2.
     Syndrome(unsafe { W::read_el2::<ESR_EL2>() }.into())
 }
 
 /// Returns the faulting address.
 #[inline(always)]
-pub(crate) fn far<W: World>() -> u64 {
+pub(crate) fn far<W: Hyp>() -> u64 {
     // SAFETY: A register of EL2.
     unsafe { W::read_el2::<FAR_EL2>() }.into()
 }
@@ -35,28 +35,28 @@ pub(crate) fn hpfar() -> HPFAR_EL2 {
 
 /// Returns the address that the guest goes on at.
 #[inline(always)]
-pub(crate) fn pc<W: World>() -> u64 {
+pub(crate) fn pc<W: Hyp>() -> u64 {
     // SAFETY: A register of EL2.
     unsafe { W::read_el2::<ELR_EL2>() }.into()
 }
 
 /// Sets the address that the guest goes on at.
 #[inline(always)]
-pub(crate) fn set_pc<W: World>(value: u64) {
+pub(crate) fn set_pc<W: Hyp>(value: u64) {
     // SAFETY: Code at EL2 does not depend on it until its ERET, at which the guest goes on there.
     unsafe { W::write_el2(ELR_EL2::from(value)) }
 }
 
 /// Returns the PSTATE that the guest goes on with.
 #[inline(always)]
-pub(crate) fn pstate<W: World>() -> u64 {
+pub(crate) fn pstate<W: Hyp>() -> u64 {
     // SAFETY: A register of EL2.
     unsafe { W::read_el2::<SPSR_EL2>() }.into()
 }
 
 /// Sets the PSTATE that the guest goes on with, which must be one of EL1 or EL0.
 #[inline(always)]
-pub(crate) fn set_pstate<W: World>(value: u64) {
+pub(crate) fn set_pstate<W: Hyp>(value: u64) {
     // SAFETY: Code at EL2 does not depend on it until its ERET.
     unsafe { W::write_el2(SPSR_EL2::from(value)) }
 }

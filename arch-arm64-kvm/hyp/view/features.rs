@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Which registers a guest has.
+//! What the world switch asks of a guest, worked out once: mostly, which registers it has.
 
 use super::vm::Vm;
 use core::ptr::NonNull;
@@ -89,7 +89,7 @@ impl Features {
     #[inline(always)]
     pub(super) unsafe fn of(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
         // SAFETY: A field of the vCPU, which by the safety requirement is this thread's.
-        Self(unsafe { (&raw const (*vcpu.as_ptr()).arch.sysreg_features).read() })
+        Self(unsafe { (&raw const (*vcpu.as_ptr()).arch.hyp_features).read() })
     }
 
     /// Returns those of the guest that `vcpu` belongs to, for a vCPU that is being loaded.
@@ -143,7 +143,7 @@ impl Features {
         // SAFETY: By the safety requirement.
         let features = Self::work_out(unsafe { &Vm::<'_, W>::of(vcpu) });
         // SAFETY: A field of the vCPU, which by the safety requirement is this thread's.
-        unsafe { (&raw mut (*vcpu.as_ptr()).arch.sysreg_features).write(features.0) };
+        unsafe { (&raw mut (*vcpu.as_ptr()).arch.hyp_features).write(features.0) };
         features
     }
 

@@ -15,7 +15,7 @@ use kernel::{
     arm64::{
         registers::*,
         sysreg,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -59,7 +59,7 @@ fine_grained_traps! {
     ICH_HFGITR_EL2: fgt_group_id_ICH_HFGITR_GROUP, false;
 }
 
-impl<W: World> Context<'_, W, Guest> {
+impl<W: Hyp> Context<'_, W, Guest> {
     /// Returns what the vCPU is to run with in `R`.
     #[inline(always)]
     fn fine_grained_trap<R: FineGrainedTrap>(&self) -> R {
@@ -80,7 +80,7 @@ impl<W: World> Context<'_, W, Guest> {
 
 /// Saves the host's `R` and sets the guest's.
 #[inline(always)]
-pub(crate) fn activate<W: World, R: FineGrainedTrap>(
+pub(crate) fn activate<W: Hyp, R: FineGrainedTrap>(
     guest: &Context<'_, W, Guest>,
     host: &mut Context<'_, W, Host>,
 ) {
@@ -93,7 +93,7 @@ pub(crate) fn activate<W: World, R: FineGrainedTrap>(
 
 /// Restores the host's `R`.
 #[inline(always)]
-pub(crate) fn deactivate<W: World, R: FineGrainedTrap>(host: &Context<'_, W, Host>) {
+pub(crate) fn deactivate<W: Hyp, R: FineGrainedTrap>(host: &Context<'_, W, Host>) {
     // SAFETY: EL2 may write it, and it has no effect on EL2.
     unsafe { sysreg::write(host.get::<R>()) }
 }

@@ -7,15 +7,17 @@
 //! of that type. There is no other way to change the owner.
 //!
 //! ```text
-//!            host_saved()              given_to_guest()
-//!   HostOwned ----------->  Free  -------------------->  GuestOwned
-//!       ^                                                    |
-//!       +----------------------------------------------------+
-//!                  given_back_to_host(), pKVM only
+//!               host_saved()               given_to_guest()
+//!             ---------------->           ------------------->
+//!   HostOwned                      Free                         GuestOwned
+//!             <----------------           <-------------------
+//!               given_to_host()              guest_saved()
 //! ```
 //!
-//! The kernel makes them nobody's before it loads a vCPU, and when it has taken them for itself (see
-//! `fpsimd`). Only pKVM's EL2 has them as the host's, so as to save them itself.
+//! Only registers that are nobody's can be loaded, with the guest's state or the host's. The two ways
+//! on the left, and that by which a guest's state is saved, are pKVM's. Otherwise the kernel saves both,
+//! and notes that the registers are nobody's: before it loads a vCPU, and when it has taken them for
+//! itself (see `fpsimd`).
 
 use super::{
     context::{
@@ -23,6 +25,7 @@ use super::{
         ContextRegister, //
     },
     Context,
+    FpOwner,
     Guest,
     HostData, //
 };
@@ -40,7 +43,7 @@ use kernel::{
             ZCR_EL2, //
         },
         sysreg,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -61,14 +64,14 @@ pub(crate) enum GuestOwned {}
 /// # Invariants
 ///
 /// The owner is `O`, and `host` is as in [`HostData`].
-pub(crate) struct FpRegisters<'a, W: World, O> {
+pub(crate) struct FpRegisters<'a, W: Hyp, O> {
     /// For the views of one world to reach the host's places by.
     pub(crate) host: NonNull<bindings::kvm_host_data>,
     _owner: PhantomData<(&'a mut bindings::kvm_host_data, W, O)>,
 }
 
 /// The FP registers of this CPU, and whose they are.
-pub(crate) enum FpOwnership<'a, W: World> {
+pub(crate) enum FpOwnership<'a, W: Hyp> {
     /// Nobody's.
     Free(FpRegisters<'a, W, Free>),
     /// The host's.
@@ -77,35 +80,32 @@ pub(crate) enum FpOwnership<'a, W: World> {
     Guest(FpRegisters<'a, W, GuestOwned>),
 }
 
-impl<W: World> HostData<'_, W> {
+impl<W: Hyp> HostData<'_, W> {
+    #[inline(always)]
+    fn fp_owner(&self) -> FpOwner {
+        // SAFETY: A field of the structure, by the type invariant.
+        FpOwner::from_raw(unsafe { (&raw const (*self.ptr.as_ptr()).fp_owner).read() })
+    }
+
     /// Returns the FP registers by their owner.
     #[inline(always)]
     pub(crate) fn fp_registers(&mut self) -> FpOwnership<'_, W> {
-        // SAFETY: A field of the structure, by the type invariant.
-        let owner = unsafe { (&raw const (*self.ptr.as_ptr()).fp_owner).read() };
         // INVARIANT: The owner is the one that is noted.
-        match owner {
-            bindings::kvm_host_data_FP_STATE_GUEST_OWNED => {
-                FpOwnership::Guest(FpRegisters::new(self.ptr))
-            }
-            bindings::kvm_host_data_FP_STATE_HOST_OWNED => {
-                FpOwnership::Host(FpRegisters::new(self.ptr))
-            }
-            // FP_STATE_FREE. No code stores a fourth value.
-            _ => FpOwnership::Free(FpRegisters::new(self.ptr)),
+        match self.fp_owner() {
+            FpOwner::Guest => FpOwnership::Guest(FpRegisters::new(self.ptr)),
+            FpOwner::Host => FpOwnership::Host(FpRegisters::new(self.ptr)),
+            FpOwner::Free => FpOwnership::Free(FpRegisters::new(self.ptr)),
         }
     }
 
     /// Returns whether the guest owns the FP registers.
     #[inline(always)]
     pub(crate) fn guest_owns_fp(&self) -> bool {
-        // SAFETY: A field of the structure, by the type invariant.
-        let owner = unsafe { (&raw const (*self.ptr.as_ptr()).fp_owner).read() };
-        owner == bindings::kvm_host_data_FP_STATE_GUEST_OWNED
+        self.fp_owner() == FpOwner::Guest
     }
 }
 
-impl<'a, W: World, O> FpRegisters<'a, W, O> {
+impl<'a, W: Hyp, O> FpRegisters<'a, W, O> {
     #[inline(always)]
     fn new(host: NonNull<bindings::kvm_host_data>) -> Self {
         Self {
@@ -122,7 +122,7 @@ impl<'a, W: World, O> FpRegisters<'a, W, O> {
     }
 }
 
-impl<'a, W: World> FpRegisters<'a, W, Free> {
+impl<'a, W: Hyp> FpRegisters<'a, W, Free> {
     /// Makes the registers the guest's, whose state has been loaded into them.
     #[inline(always)]
     pub(crate) fn given_to_guest(self) -> FpRegisters<'a, W, GuestOwned> {
@@ -130,17 +130,29 @@ impl<'a, W: World> FpRegisters<'a, W, Free> {
     }
 }
 
-// Where EL2 saves the host's registers itself.
+// Where EL2 saves registers itself, here and below.
 #[allow(dead_code)]
-impl<'a, W: World> FpRegisters<'a, W, GuestOwned> {
+impl<'a, W: Hyp> FpRegisters<'a, W, Free> {
     /// Makes the registers the host's, whose state has been loaded into them.
     #[inline(always)]
-    pub(crate) fn given_back_to_host(self) -> FpRegisters<'a, W, HostOwned> {
+    pub(crate) fn given_to_host(self) -> FpRegisters<'a, W, HostOwned> {
         self.owned_by(bindings::kvm_host_data_FP_STATE_HOST_OWNED)
     }
 }
 
-impl<'a, W: World> FpRegisters<'a, W, HostOwned> {
+#[allow(dead_code)]
+impl<'a, W: Hyp> FpRegisters<'a, W, GuestOwned> {
+    /// Takes the registers, whose contents have been saved, from the guest.
+    ///
+    /// Nothing is noted: nobody looks before the host has them.
+    #[inline(always)]
+    pub(crate) fn guest_saved(self) -> FpRegisters<'a, W, Free> {
+        FpRegisters::new(self.host)
+    }
+}
+
+#[allow(dead_code)]
+impl<'a, W: Hyp> FpRegisters<'a, W, HostOwned> {
     /// Takes the registers, whose contents have been saved, from the host.
     ///
     /// Nothing is noted: nobody looks before the guest has them.
@@ -193,21 +205,21 @@ pub(crate) fn change_zcr_el2(value: u64, access: &FpAccess) {
 
 /// Sets the vector length for EL2, EL1 and EL0 by the name of this world.
 #[inline(always)]
-pub(crate) fn set_world_zcr_el2<W: World>(value: u64, _: &FpAccess) {
+pub(crate) fn set_world_zcr_el2<W: Hyp>(value: u64, _: &FpAccess) {
     // SAFETY: As for `set_zcr_el2`.
     unsafe { W::write_el2(ZCR_EL2::from(value)) }
 }
 
 /// Returns what EL1 has set for EL1 and EL0.
 #[inline(always)]
-pub(crate) fn zcr_el1<W: World>(_: &FpAccess) -> ZCR_EL1 {
+pub(crate) fn zcr_el1<W: Hyp>(_: &FpAccess) -> ZCR_EL1 {
     // SAFETY: By the token, there is no trap.
     unsafe { W::read_el1() }
 }
 
 /// Sets the vector length for EL1 and EL0, as EL1 does.
 #[inline(always)]
-pub(crate) fn set_zcr_el1<W: World>(value: ZCR_EL1, _: &FpAccess) {
+pub(crate) fn set_zcr_el1<W: Hyp>(value: ZCR_EL1, _: &FpAccess) {
     // SAFETY: By the token, there is no trap. No effect on EL2.
     unsafe { W::write_el1(value) }
 }
@@ -275,7 +287,7 @@ pub(crate) mod moves {
     }
 }
 
-impl<W: World> Context<'_, W, Guest> {
+impl<W: Hyp> Context<'_, W, Guest> {
     /// Returns the guest's longest vector, for which its SVE state is laid out.
     #[inline(always)]
     pub(crate) fn sve_max_vl(&self) -> VectorLength {
@@ -299,10 +311,10 @@ impl<W: World> Context<'_, W, Guest> {
     ///
     /// The guest must have SVE, and that length must be in force.
     #[inline(always)]
-    pub(crate) fn load_sve<O>(&self, _: &FpRegisters<'_, W, O>, access: &FpAccess) {
+    pub(crate) fn load_sve(&self, _: &FpRegisters<'_, W, Free>, access: &FpAccess) {
         // SAFETY: A vCPU with SVE has storage for its longest vector before it can be run, and the
-        // state beside it; both are valid by the type invariant. Nobody needs the registers: see the
-        // callers, which have them from the type of their owner.
+        // state beside it; both are valid by the type invariant. The registers are nobody's, so
+        // nobody needs what is in them.
         unsafe { moves::load_sve(access, self.sve_state(), self.fp_regs()) }
     }
 
@@ -311,13 +323,13 @@ impl<W: World> Context<'_, W, Guest> {
     #[allow(dead_code)]
     #[inline(always)]
     pub(crate) fn save_sve(&mut self, _: &FpRegisters<'_, W, GuestOwned>, access: &FpAccess) {
-        // SAFETY: As for `load_sve`.
+        // SAFETY: The storage is as for `load_sve`.
         unsafe { moves::save_sve(access, self.sve_state(), self.fp_regs()) }
     }
 
     /// Moves the guest's FP registers to the CPU.
     #[inline(always)]
-    pub(crate) fn load_fpsimd<O>(&self, _: &FpRegisters<'_, W, O>, access: &FpAccess) {
+    pub(crate) fn load_fpsimd(&self, _: &FpRegisters<'_, W, Free>, access: &FpAccess) {
         // SAFETY: A field of the vCPU, by the type invariant. For the registers, as in `load_sve`.
         unsafe { moves::load_fpsimd(access, self.fp_regs()) }
     }
@@ -333,7 +345,7 @@ impl<W: World> Context<'_, W, Guest> {
 
     /// Moves the guest's FPMR to the CPU. The guest must have it.
     #[inline(always)]
-    pub(crate) fn load_fpmr(&self, access: &FpAccess) {
+    pub(crate) fn load_fpmr(&self, _: &FpRegisters<'_, W, Free>, access: &FpAccess) {
         // SAFETY: The system offers it, or the guest would not have it.
         unsafe { access.write_fpmr(self.get::<FPMR>()) }
     }
@@ -342,7 +354,7 @@ impl<W: World> Context<'_, W, Guest> {
     // Where EL2 saves it itself.
     #[allow(dead_code)]
     #[inline(always)]
-    pub(crate) fn save_fpmr(&mut self, access: &FpAccess) {
+    pub(crate) fn save_fpmr(&mut self, _: &FpRegisters<'_, W, GuestOwned>, access: &FpAccess) {
         // SAFETY: The system offers it, or the guest would not have it.
         self.set(unsafe { access.read_fpmr() });
     }
@@ -363,7 +375,7 @@ impl<W: World> Context<'_, W, Guest> {
 
     /// Moves `FPEXC32_EL2` from memory to the CPU.
     #[inline(always)]
-    pub(crate) fn load_fpexc32(&self, _: &FpAccess) {
+    pub(crate) fn load_fpexc32(&self, _: &FpRegisters<'_, W, Free>, _: &FpAccess) {
         // SAFETY: EL2 may write it where there is FP, with an effect on AArch32 state only.
         unsafe { sysreg::write(self.get::<FPEXC32_EL2>()) }
     }

@@ -18,7 +18,7 @@ pub(crate) enum FpOwner {
 impl FpOwner {
     /// Reads the C representation, `enum { FP_STATE_FREE, ... }` in `struct kvm_host_data`.
     #[inline(always)]
-    pub(super) fn from_raw(raw: u32) -> Self {
+    pub(crate) fn from_raw(raw: u32) -> Self {
         match raw {
             bindings::kvm_host_data_FP_STATE_HOST_OWNED => Self::Host,
             bindings::kvm_host_data_FP_STATE_GUEST_OWNED => Self::Guest,

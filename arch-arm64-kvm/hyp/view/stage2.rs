@@ -17,7 +17,7 @@ use kernel::{
             VTTBR_EL2, //
         },
         sysreg,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -34,7 +34,7 @@ const VMID_SHIFT: u32 = 48;
 ///
 /// # Safety
 ///
-/// `mmu` must be a live one, with a VMID that is up to date. Interrupts must be disabled.
+/// `mmu` must be a live one, with a VMID that is up to date. Preemption must be disabled.
 #[inline(always)]
 pub(crate) unsafe fn load(mmu: *const bindings::kvm_s2_mmu) {
     // SAFETY: By the safety requirements. The number of bits is constant since boot.
@@ -76,10 +76,11 @@ fn physical_to_ttbr(address: u64) -> u64 {
     }
 }
 
-impl<W: World> Context<'_, W, Guest> {
+impl<W: Hyp> Context<'_, W, Guest> {
     /// Puts the tables that the guest is to run with into the CPU.
     ///
-    /// Interrupts must be disabled.
+    /// At EL2. Preemption must be disabled. An interrupt that comes in between finds half of it, which
+    /// is nothing to it: under VHE the host has TGE set, and EL2 without VHE takes none.
     #[inline(always)]
     pub(crate) fn load_stage2(&self) {
         // SAFETY: A field of the vCPU, by the type invariant; `vcpu_load()` or the run loop has seen

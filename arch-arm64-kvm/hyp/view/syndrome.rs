@@ -139,6 +139,57 @@ classes! {
     AppleImpDef = 0x3f,
 }
 
+/// The classes that are for the kernel in each world, as a pattern: so the match of a world has no
+/// arm for the rest, and one that is forgotten does not compile.
+macro_rules! classes_for_the_kernel {
+    () => {
+        // The kernel emulates them, or gives the guest an exception.
+        Class::Unknown
+        | Class::Wfx
+        | Class::Cp15_64
+        | Class::Cp14Mr
+        | Class::Cp14Ls
+        | Class::Cp10Id
+        | Class::Pac
+        | Class::Other
+        | Class::Cp14_64
+        | Class::Svc32
+        | Class::Hvc32
+        | Class::Smc32
+        | Class::Sysp
+        | Class::Svc64
+        | Class::Smc64
+        | Class::Tstart
+        | Class::Sme
+        | Class::Gcs
+        | Class::FpExc32
+        | Class::FpExc64
+        | Class::BreakptLow
+        | Class::SoftstpLow
+        | Class::Bkpt32
+        | Class::Vector32
+        | Class::Brk64
+        // A guest cannot cause them at EL2, or only with a CPU that has what Linux does not know. The
+        // kernel says so.
+        | Class::Bti
+        | Class::Ill
+        | Class::Fpac
+        | Class::Gpc
+        | Class::ImpDef
+        | Class::IabtCur
+        | Class::PcAlign
+        | Class::DabtCur
+        | Class::SpAlign
+        | Class::Serror
+        | Class::BreakptCur
+        | Class::SoftstpCur
+        | Class::WatchptCur
+        | Class::Profiling
+        | Class::Reserved
+    };
+}
+pub(crate) use classes_for_the_kernel;
+
 /// The fields that are a bit.
 macro_rules! bits {
     ($($(#[$doc:meta])* $name:ident = $bit:literal;)*) => {
@@ -157,11 +208,11 @@ macro_rules! bits {
 impl Syndrome {
     bits! {
         /// A data abort: whether the fields that describe the access are valid.
-        is_valid = 24;
+        isv = 24;
         /// An abort with an external abort: whether `FAR_EL2` is not valid.
-        far_is_not_valid = 10;
+        fnv = 10;
         /// An abort: whether it is one of stage 2, for a walk of stage 1.
-        is_stage_1_walk = 7;
+        s1ptw = 7;
         /// A trapped ERET: whether it is ERETAA or ERETAB.
         is_eretax = 1;
         /// A memory copy or memory set instruction: whether it is one that sets memory.
@@ -224,7 +275,7 @@ impl Syndrome {
 
     /// An abort: the fault status code.
     #[inline(always)]
-    pub(crate) const fn fault(self) -> Fault {
+    pub(crate) const fn fsc(self) -> Fault {
         Fault(self.0 as u32 & bindings::ESR_ELx_FSC)
     }
 }

@@ -21,7 +21,7 @@ use kernel::{
             CNTV_CVAL_EL0, //
         },
         sysreg,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -47,7 +47,7 @@ pub(crate) enum Timer {
 }
 
 /// Returns how far behind the physical counter `timer` counts.
-pub(crate) fn offset<W: World>(guest: &Context<'_, W, Guest>, timer: Timer) -> u64 {
+pub(crate) fn offset<W: Hyp>(guest: &Context<'_, W, Guest>, timer: Timer) -> u64 {
     // SAFETY: A field of the vCPU, by the type invariant; the array has an element for each timer. The
     // pointers in it are NULL, or lead to a field of the VM or of the vCPU.
     unsafe {
@@ -65,7 +65,7 @@ pub(crate) fn offset<W: World>(guest: &Context<'_, W, Guest>, timer: Timer) -> u
 ///
 /// If it is not NULL, it must lead to a number, for the kernel.
 #[inline(always)]
-unsafe fn read<W: World>(place: *mut u64) -> u64 {
+unsafe fn read<W: Hyp>(place: *mut u64) -> u64 {
     if place.is_null() {
         return 0;
     }
@@ -74,16 +74,16 @@ unsafe fn read<W: World>(place: *mut u64) -> u64 {
 }
 
 /// Returns what `timer` counts to.
-pub(crate) fn count<W: World>(guest: &Context<'_, W, Guest>, timer: Timer) -> u64 {
+pub(crate) fn count<W: Hyp>(guest: &Context<'_, W, Guest>, timer: Timer) -> u64 {
     sysreg::read_cntpct().wrapping_sub(offset(guest, timer))
 }
 
 /// Returns whether the guest hypervisor lets its guest read the physical counter.
-pub(crate) fn may_read_physical_counter<W: World>(guest: &Context<'_, W, Guest>) -> bool {
+pub(crate) fn may_read_physical_counter<W: Hyp>(guest: &Context<'_, W, Guest>) -> bool {
     const EL1PCTEN: u64 = 1;
     let controls: u64 = guest.get_sanitised::<CNTHCTL_EL2>().into();
     // With E2H, what is in bits 1 and 0 without it is in bits 11 and 10.
-    let bit = if guest.virtual_e2h() {
+    let bit = if guest.el2_e2h_is_set() {
         EL1PCTEN << 10
     } else {
         EL1PCTEN
@@ -92,7 +92,7 @@ pub(crate) fn may_read_physical_counter<W: World>(guest: &Context<'_, W, Guest>)
 }
 
 /// Returns whether the guest hypervisor traps its guest's reads of the virtual counter.
-pub(crate) fn virtual_counter_traps<W: World>(guest: &Context<'_, W, Guest>) -> bool {
+pub(crate) fn virtual_counter_traps<W: Hyp>(guest: &Context<'_, W, Guest>) -> bool {
     const EL1TVCT: u64 = 1 << 13;
     let controls: u64 = guest.get_sanitised::<CNTHCTL_EL2>().into();
     controls & EL1TVCT != 0

@@ -21,7 +21,7 @@ use kernel::{
         cpucap,
         registers::*,
         sysreg,
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -80,7 +80,7 @@ pub(crate) fn open_cp15() {
 ///
 /// Only where the kernel uses the PMU. Interrupts must be disabled.
 #[inline(always)]
-pub(crate) fn trap_pmu_of_el0<W: World>(
+pub(crate) fn trap_pmu_of_el0<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     host: &mut Context<'_, W, Host>,
 ) {
@@ -98,7 +98,7 @@ pub(crate) fn trap_pmu_of_el0<W: World>(
 
 /// Restores what the host lets EL0 do with the PMU. As for [`trap_pmu_of_el0`].
 #[inline(always)]
-pub(crate) fn restore_pmu_of_el0<W: World>(
+pub(crate) fn restore_pmu_of_el0<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     host: &Context<'_, W, Host>,
 ) {
@@ -111,7 +111,7 @@ pub(crate) fn restore_pmu_of_el0<W: World>(
 ///
 /// Only where the CPUs have it.
 #[inline(always)]
-pub(crate) fn activate_hcrx<W: World>(host: &mut Context<'_, W, Host>, value: HCRX_EL2) {
+pub(crate) fn activate_hcrx<W: Hyp>(host: &mut Context<'_, W, Host>, value: HCRX_EL2) {
     // SAFETY: EL2 may access it, with an effect on EL1 and EL0 only.
     unsafe {
         host.set(sysreg::read::<HCRX_EL2>());
@@ -123,7 +123,7 @@ pub(crate) fn activate_hcrx<W: World>(host: &mut Context<'_, W, Host>, value: HC
 ///
 /// Only where the CPUs have it.
 #[inline(always)]
-pub(crate) fn deactivate_hcrx<W: World>(host: &Context<'_, W, Host>) {
+pub(crate) fn deactivate_hcrx<W: Hyp>(host: &Context<'_, W, Host>) {
     // SAFETY: EL2 may write it, with an effect on EL1 and EL0 only.
     unsafe { sysreg::write(host.get::<HCRX_EL2>()) }
 }
@@ -165,7 +165,7 @@ pub(crate) fn cpu_has_amu() -> bool {
 ///
 /// Vectors for what runs from here on must be at `vectors`.
 #[inline(always)]
-pub(crate) unsafe fn write_vbar<W: World>(vectors: u64) {
+pub(crate) unsafe fn write_vbar<W: Hyp>(vectors: u64) {
     // SAFETY: By the safety requirement.
     unsafe {
         if W::VHE {
@@ -176,7 +176,7 @@ pub(crate) unsafe fn write_vbar<W: World>(vectors: u64) {
     }
 }
 
-impl<W: World> Context<'_, W, Guest> {
+impl<W: Hyp> Context<'_, W, Guest> {
     /// Returns where the value of `HCR_EL2` with a pending virtual SError is: with L2, where an SError
     /// that L1 has injected is L1's.
     #[inline(always)]

@@ -15,7 +15,7 @@ use kernel::{
             MDCR_EL2,
             VSESR_EL2, //
         },
-        world::World, //
+        world::Hyp, //
     },
     bindings, //
 };
@@ -23,7 +23,7 @@ use kernel::{
 /// Gives access to fields of the vCPU that hold a value of some type.
 macro_rules! fields {
     ($($(#[$doc:meta])* $get:ident, $set:ident: $type:ident = $($field:ident).+;)*) => {
-        impl<W: World> Context<'_, W, Guest> {
+        impl<W: Hyp> Context<'_, W, Guest> {
             $(
                 $(#[$doc])*
                 // Not every world asks for each.
@@ -79,7 +79,7 @@ impl From<Syndrome> for u64 {
     }
 }
 
-impl<W: World> Context<'_, W, Guest> {
+impl<W: Hyp> Context<'_, W, Guest> {
     /// Returns `HCRX_EL2` for the guest, as the host wants it.
     #[inline(always)]
     pub(crate) fn hcrx_el2(&self) -> HCRX_EL2 {

@@ -7,7 +7,7 @@ use super::{
     Guest, //
 };
 use kernel::{
-    arm64::world::World,
+    arm64::world::Hyp,
     bindings,
     static_key_is_enabled, //
 };
@@ -21,7 +21,7 @@ pub(crate) fn v3_cpuif_traps() -> bool {
 
 /// Emulates the access that the guest was left for. Returns whether it was one to the CPU interface.
 #[inline(always)]
-pub(crate) fn perform_v3_cpuif_access<W: World>(guest: &mut Context<'_, W, Guest>) -> bool {
+pub(crate) fn perform_v3_cpuif_access<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     // SAFETY: A vCPU by the type invariant; a function of both worlds.
     unsafe { bindings::__vgic_v3_perform_cpuif_access(guest.vcpu.as_ptr()) == 1 }
 }
@@ -45,7 +45,7 @@ pub(crate) enum V2Access {
 
 /// Passes on the access that the guest was left for, if it is one to the CPU interface.
 #[inline(always)]
-pub(crate) fn perform_v2_cpuif_access<W: World>(guest: &mut Context<'_, W, Guest>) -> V2Access {
+pub(crate) fn perform_v2_cpuif_access<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> V2Access {
     // SAFETY: A vCPU by the type invariant; a function of both worlds.
     match unsafe { bindings::__vgic_v2_perform_cpuif_access(guest.vcpu.as_ptr()) } {
         1 => V2Access::Done,

@@ -94,8 +94,9 @@ impl<W: World> Vm<'_, W> {
         })
     }
 
-    /// Returns what the guest sees in `MIDR_EL1`, where userspace has set that.
-    #[inline(always)]
+    /// Returns what the guest sees in `MIDR_EL1`, where userspace has set that, as few do.
+    #[cold]
+    #[inline(never)]
     pub(super) fn midr_el1(&self) -> u64 {
         // SAFETY: The field is there, by the type invariant.
         unsafe { (&raw const (*self.kvm.as_ptr()).arch.midr_el1).read() }

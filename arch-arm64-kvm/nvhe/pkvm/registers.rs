@@ -26,12 +26,12 @@ use kernel::arm64::{
 };
 
 /// What decides which registers a guest has. EL2 takes it from its own state alone.
-struct Guest {
+struct Present {
     features: Features,
     hcr: HCR_EL2,
 }
 
-impl Guest {
+impl Present {
     fn of(hyp: &VcpuState<'_, KeptByHyp>) -> Self {
         Self {
             features: hyp.features(),
@@ -42,18 +42,18 @@ impl Guest {
 
 /// Copies to EL2 the registers that the host has of the guest.
 pub(super) fn flush(hyp: &mut VcpuState<'_, KeptByHyp>, host: &VcpuState<'_, KeptByHost>) {
-    copy(&Guest::of(hyp), &host.of_either(), &mut hyp.of_either());
+    copy(&Present::of(hyp), &host.of_either(), &mut hyp.of_either());
 }
 
 /// Copies to the host the registers that EL2 has of the guest.
 pub(super) fn sync(hyp: &VcpuState<'_, KeptByHyp>, host: &mut VcpuState<'_, KeptByHost>) {
-    copy(&Guest::of(hyp), &hyp.of_either(), &mut host.of_either());
+    copy(&Present::of(hyp), &hyp.of_either(), &mut host.of_either());
 }
 
 /// Copies in either direction: what is copied is the same.
 #[inline(never)]
-fn copy(guest: &Guest, from: &VcpuState<'_, KeptByEither>, to: &mut VcpuState<'_, KeptByEither>) {
-    let features = guest.features;
+fn copy(present: &Present, from: &VcpuState<'_, KeptByEither>, to: &mut VcpuState<'_, KeptByEither>) {
+    let features = present.features;
 
     to.copy_core_registers(from);
 
@@ -112,12 +112,12 @@ fn copy(guest: &Guest, from: &VcpuState<'_, KeptByEither>, to: &mut VcpuState<'_
         }
     }
 
-    // Those that entry.S switches, by the same bits of HCR_EL2.
-    if guest.hcr.ata().into() {
+    // Those that `hyp::entry` switches, by the same bits of HCR_EL2.
+    if present.hcr.ata().into() {
         to.copy::<RGSR_EL1>(from);
         to.copy::<GCR_EL1>(from);
     }
-    if bool::from(guest.hcr.api()) || bool::from(guest.hcr.apk()) {
+    if bool::from(present.hcr.api()) || bool::from(present.hcr.apk()) {
         to.copy::<APIAKEYLO_EL1>(from);
         to.copy::<APIAKEYHI_EL1>(from);
         to.copy::<APIBKEYLO_EL1>(from);
@@ -138,7 +138,7 @@ fn copy(guest: &Guest, from: &VcpuState<'_, KeptByEither>, to: &mut VcpuState<'_
         to.copy::<FPMR>(from);
     }
 
-    let el1_is_64bit: bool = guest.hcr.rw().into();
+    let el1_is_64bit: bool = present.hcr.rw().into();
     if !el1_is_64bit {
         to.copy_banked::<SPSR_abt>(from);
         to.copy_banked::<SPSR_und>(from);

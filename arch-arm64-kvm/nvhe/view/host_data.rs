@@ -11,6 +11,7 @@ use crate::hyp::view::{
     fp::{
         moves,
         FpRegisters,
+        Free,
         GuestOwned,
         HostOwned,
         VectorLength, //
@@ -215,13 +216,13 @@ impl FpRegisters<'_, Nvhe, GuestOwned> {
     #[inline(always)]
     pub(crate) fn access_after_run(&self) -> FpAccess {
         // SAFETY: The guest owns the registers, so what it has of FP and SVE did not trap while it ran,
-        // and that was synchronised by the ERET to it, at the latest. What EL2 has written since opens
-        // more.
+        // which was in force with the ERET to it, at the latest. What `nvhe::traps::deactivate` has
+        // written since opens more. Nothing is accessed by this but what the guest has.
         unsafe { FpTrapsOpened::assume_written().assume_synchronised() }
     }
 }
 
-impl FpRegisters<'_, Nvhe, HostOwned> {
+impl<O> FpRegisters<'_, Nvhe, O> {
     #[inline(always)]
     fn context(&self) -> *mut bindings::kvm_cpu_context {
         // SAFETY: A field of the structure, by the type invariant.
@@ -249,20 +250,14 @@ impl FpRegisters<'_, Nvhe, HostOwned> {
         // SAFETY: A field of the structure, by the type invariant.
         unsafe { (&raw const (*self.host.as_ptr()).sve_regs).read() }
     }
+}
 
+impl FpRegisters<'_, Nvhe, HostOwned> {
     /// Moves the host's FP registers to memory.
     #[inline(always)]
     pub(crate) fn save_fpsimd(&self, access: &FpAccess) {
         // SAFETY: The host's place for them.
         unsafe { moves::save_fpsimd(access, self.state()) }
-    }
-
-    /// Moves the host's FP registers to the CPU.
-    #[inline(always)]
-    pub(crate) fn load_fpsimd(&self, access: &FpAccess) {
-        // SAFETY: The host's place for them. What was in the registers is saved, as they are the host's
-        // again.
-        unsafe { moves::load_fpsimd(access, self.state()) }
     }
 
     /// Moves the host's SVE registers to memory. The host's longest vector must be in force.
@@ -271,13 +266,6 @@ impl FpRegisters<'_, Nvhe, HostOwned> {
         // SAFETY: The host's place for them: pKVM has made room for the longest vector, where there is
         // SVE.
         unsafe { moves::save_sve(access, self.sve_registers(), self.state()) }
-    }
-
-    /// Moves the host's SVE registers to the CPU. The host's longest vector must be in force.
-    #[inline(always)]
-    pub(crate) fn load_sve(&self, access: &FpAccess) {
-        // SAFETY: As for `save_sve` and `load_fpsimd`.
-        unsafe { moves::load_sve(access, self.sve_registers(), self.state()) }
     }
 
     /// Notes the vector length that the host has set.
@@ -290,13 +278,6 @@ impl FpRegisters<'_, Nvhe, HostOwned> {
         }
     }
 
-    /// Returns the vector length that the host has set.
-    #[inline(always)]
-    pub(crate) fn zcr(&self) -> ZCR_EL1 {
-        // SAFETY: The host's place for it.
-        ZCR_EL1::from(unsafe { self.place(bindings::vcpu_sysreg_ZCR_EL1).read() })
-    }
-
     /// Moves the host's FPMR to memory. The system must offer it.
     #[inline(always)]
     pub(crate) fn save_fpmr(&self, access: &FpAccess) {
@@ -305,6 +286,29 @@ impl FpRegisters<'_, Nvhe, HostOwned> {
             self.place(bindings::vcpu_sysreg_FPMR)
                 .write(access.read_fpmr().into());
         }
+    }
+}
+
+impl FpRegisters<'_, Nvhe, Free> {
+    /// Moves the host's FP registers to the CPU.
+    #[inline(always)]
+    pub(crate) fn load_fpsimd(&self, access: &FpAccess) {
+        // SAFETY: The host's place for them. The registers are nobody's, so nobody needs what is in them.
+        unsafe { moves::load_fpsimd(access, self.state()) }
+    }
+
+    /// Moves the host's SVE registers to the CPU. The host's longest vector must be in force.
+    #[inline(always)]
+    pub(crate) fn load_sve(&self, access: &FpAccess) {
+        // SAFETY: As for `save_sve` and `load_fpsimd`.
+        unsafe { moves::load_sve(access, self.sve_registers(), self.state()) }
+    }
+
+    /// Returns the vector length that the host has set.
+    #[inline(always)]
+    pub(crate) fn zcr(&self) -> ZCR_EL1 {
+        // SAFETY: The host's place for it.
+        ZCR_EL1::from(unsafe { self.place(bindings::vcpu_sysreg_ZCR_EL1).read() })
     }
 
     /// Moves the host's FPMR to the CPU. The system must offer it.

@@ -33,7 +33,7 @@ pub(super) fn handle(guest: &mut GuestContext<'_>, host: &HostData<'_>) -> bool 
     }
 
     let syndrome = guest.syndrome();
-    if !guest.is_at_virtual_el2() || syndrome.accessed() != Accessed::by(CPACR_EL1::ENCODING) {
+    if !guest.is_hyp_ctxt() || syndrome.accessed() != Accessed::by(CPACR_EL1::ENCODING) {
         return false;
     }
 

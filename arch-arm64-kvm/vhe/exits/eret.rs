@@ -32,18 +32,18 @@ const EL2H: u64 = bindings::PSR_MODE_EL2h as u64;
 /// an exception.
 pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
     // With FEAT_NV3 the CPU does by itself what is done here.
-    if cpucap::cpus_have_nv3() && guest.virtual_e2h() {
+    if cpucap::cpus_have_nv3() && guest.el2_e2h_is_set() {
         return false;
     }
 
     // KVM does not trap ERET of L2, so L1 does, and is to know.
-    if guest.is_nested() {
+    if guest.is_nested_ctxt() {
         return false;
     }
 
     let pstate: u64 = guest.read_el1::<SPSR_EL1>().into();
     let mode = match pstate & MODE {
-        EL0T if guest.virtual_e2h() && guest.virtual_tge() => EL0T,
+        EL0T if guest.el2_e2h_is_set() && guest.el2_tge_is_set() => EL0T,
         EL2T => u64::from(bindings::PSR_MODE_EL1t),
         EL2H => u64::from(bindings::PSR_MODE_EL1h),
         _ => return false,

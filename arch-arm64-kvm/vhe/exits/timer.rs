@@ -50,11 +50,11 @@ const CNTV_CVAL_EL02: Accessed = Accessed::by(registers::CNTV_CVAL_EL02::ENCODIN
 /// With E2H the guest hypervisor has its own timers by the names of EL0, and those are in the CPU.
 pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
     let syndrome = guest.syndrome();
-    if !guest.is_at_virtual_el2() || !syndrome.is_read() {
+    if !guest.is_hyp_ctxt() || !syndrome.is_read() {
         return false;
     }
 
-    let e2h = guest.virtual_e2h();
+    let e2h = guest.el2_e2h_is_set();
     let value = match syndrome.accessed() {
         CNTP_CTL_EL0 if e2h => cpu_timer::read_cntp_ctl().into(),
         CNTP_CTL_EL0 | CNTP_CTL_EL02 => physical_control(guest),

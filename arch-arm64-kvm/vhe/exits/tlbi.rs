@@ -17,7 +17,7 @@ use crate::{
 ///
 /// There is nothing to forward: with E2H and TGE the guest hypervisor is its own host.
 pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
-    if !guest.is_at_virtual_el2() {
+    if !guest.is_hyp_ctxt() {
         return false;
     }
 
@@ -25,7 +25,7 @@ pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
     let instruction = syndrome.accessed();
     let operand = guest.general_register(syndrome.rt());
 
-    let is_own_host = guest.virtual_e2h() && guest.virtual_tge();
+    let is_own_host = guest.el2_e2h_is_set() && guest.el2_tge_is_set();
     let is_for_el2 =
         (is_own_host && guest.has_tlbi_of_el1(instruction)) || guest.has_tlbi_of_el2(instruction);
     if !is_for_el2 || !guest.invalidate_tlb_of_el2(operand, instruction) {

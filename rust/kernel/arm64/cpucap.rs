@@ -3,9 +3,13 @@
 //! CPU capabilities, tested by instructions that are patched once at boot.
 //!
 //! A test costs one NOP or one branch. Each function here is the one that C has for the capability,
-//! or `cpus_have_final_cap()` of it, and is laid out in the same way; but it does not check that the
-//! capabilities are known already. Until they are, the answer is `false`. KVM starts later than
-//! that, and a check that can fail would be a way to a panic at EL2.
+//! or `cpus_have_final_cap()` of it; but it does not check that the capabilities are known already.
+//! Until they are, the answer is `false`. KVM starts later than that, and a check that can fail would
+//! be a way to a panic at EL2.
+//!
+//! The layout is not C's everywhere. `cpus_have_final_cap()` is for CPUs that lack the capability: on
+//! those that have it, a test is a branch there and another one back. What CPUs of servers have, from
+//! Armv8.2 or 8.7 on, is laid out for those that have it.
 //!
 //! C headers: [`arch/arm64/include/asm/cpufeature.h`](srctree/arch/arm64/include/asm/cpufeature.h),
 //! [`arch/arm64/include/asm/cpucaps.h`](srctree/arch/arm64/include/asm/cpucaps.h)
@@ -86,7 +90,7 @@ pub fn cpus_have_sctlr2() -> bool {
 /// Returns whether all CPUs have the RAS extension: `DISR_EL1` and `VDISR_EL2`.
 #[inline(always)]
 pub fn cpus_have_ras_extn() -> bool {
-    alternative_has_cap_unlikely::<{ bindings::ARM64_HAS_RAS_EXTN }>()
+    alternative_has_cap_likely::<{ bindings::ARM64_HAS_RAS_EXTN }>()
 }
 
 /// Returns whether all CPUs have FEAT_NV2p1, with which a guest hypervisor's accesses to
@@ -118,7 +122,7 @@ pub fn has_hvhe() -> bool {
 /// Returns whether the kernel uses the PMU, of version 3 of its architecture.
 #[inline(always)]
 pub fn system_supports_pmuv3() -> bool {
-    cfg!(CONFIG_HW_PERF_EVENTS) && alternative_has_cap_unlikely::<{ bindings::ARM64_HAS_PMUV3 }>()
+    cfg!(CONFIG_HW_PERF_EVENTS) && alternative_has_cap_likely::<{ bindings::ARM64_HAS_PMUV3 }>()
 }
 
 /// Returns whether interrupts are masked by their priority: pseudo-NMIs.
@@ -131,7 +135,7 @@ pub fn system_uses_irq_prio_masking() -> bool {
 /// Returns whether TLB entries may be common to CPUs.
 #[inline(always)]
 pub fn system_supports_cnp() -> bool {
-    cfg!(CONFIG_ARM64_CNP) && alternative_has_cap_unlikely::<{ bindings::ARM64_HAS_CNP }>()
+    cfg!(CONFIG_ARM64_CNP) && alternative_has_cap_likely::<{ bindings::ARM64_HAS_CNP }>()
 }
 
 /// Returns whether all CPUs have `MPAMHCR_EL2`.
@@ -143,13 +147,13 @@ pub fn system_supports_mpam_hcr() -> bool {
 /// Returns whether all CPUs have `HCRX_EL2`.
 #[inline(always)]
 pub fn cpus_have_hcx() -> bool {
-    alternative_has_cap_unlikely::<{ bindings::ARM64_HAS_HCX }>()
+    alternative_has_cap_likely::<{ bindings::ARM64_HAS_HCX }>()
 }
 
 /// Returns whether all CPUs have fine-grained traps.
 #[inline(always)]
 pub fn cpus_have_fgt() -> bool {
-    alternative_has_cap_unlikely::<{ bindings::ARM64_HAS_FGT }>()
+    alternative_has_cap_likely::<{ bindings::ARM64_HAS_FGT }>()
 }
 
 /// Returns whether all CPUs have the second set of fine-grained traps.

@@ -29,8 +29,8 @@ impl FpTrapsOpened {
     ///
     /// # Safety
     ///
-    /// What was written must let EL2 use all of FP, SVE and SME that the system offers, and must stay
-    /// there for as long as the value, or the [`FpAccess`] that comes of it, is used.
+    /// What was written must let EL2 use all of FP, SVE and SME that the system offers, and nothing may
+    /// be written that does not for as long as the value, or the [`FpAccess`] that comes of it, is used.
     #[inline(always)]
     pub unsafe fn assume_written() -> Self {
         Self(PhantomData)
@@ -47,8 +47,9 @@ impl FpTrapsOpened {
     ///
     /// # Safety
     ///
-    /// There must have been one since the write: an ISB, or the exception by which a guest was left
-    /// that had been entered after it.
+    /// Each value of `CPTR_EL2` that may be in force must open what is accessed by the result: the one
+    /// that was at the last context synchronisation event, such as an ISB or the exception by which a
+    /// guest was left, and each that has been written since.
     #[inline(always)]
     pub unsafe fn assume_synchronised(self) -> FpAccess {
         FpAccess(PhantomData)
@@ -59,7 +60,8 @@ impl FpTrapsOpened {
 ///
 /// # Invariants
 ///
-/// `CPTR_EL2` lets EL2 use them, and a context synchronisation event has followed its last write.
+/// Each value of `CPTR_EL2` that may be in force lets EL2 use them: the one at the last context
+/// synchronisation event, and each that has been written since.
 pub struct FpAccess(PhantomData<NotThreadSafe>);
 
 impl FpAccess {

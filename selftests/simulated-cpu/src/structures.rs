@@ -171,7 +171,7 @@ structures! {
         pmu: kvm_pmu,
         vsesr_el2: u64,
         pid: pid_t,
-        sysreg_features: u32,
+        hyp_features: u32,
         /// Not in C.
         answers: answers,
     }

@@ -12,7 +12,7 @@ const AARCH32: u64 = 1 << 4;
 const IL: u64 = 1 << 20;
 
 /// The PSTATE that a guest is entered with which has this one in memory.
-fn for_entry(pstate: u64) -> u64 {
+fn to_hw_pstate(pstate: u64) -> u64 {
     let cpus = Cpus {
         mode: Mode::Hvhe,
         have: Features::default(),
@@ -44,7 +44,7 @@ fn all() -> impl Iterator<Item = u64> {
 #[test]
 fn no_pstate_leads_to_el2_or_beyond() {
     for pstate in all() {
-        let entered = for_entry(pstate);
+        let entered = to_hw_pstate(pstate);
         let el = (entered & MODE) >> 2;
         let legal = entered & AARCH32 != 0 || el < 2;
         assert!(
@@ -56,16 +56,16 @@ fn no_pstate_leads_to_el2_or_beyond() {
 
 #[test]
 fn virtual_el2_is_el1_and_el3_is_illegal() {
-    assert_eq!(for_entry(0x3c8), 0x3c4, "EL2t");
-    assert_eq!(for_entry(0x3c9), 0x3c5, "EL2h");
+    assert_eq!(to_hw_pstate(0x3c8), 0x3c4, "EL2t");
+    assert_eq!(to_hw_pstate(0x3c9), 0x3c5, "EL2h");
     for el3 in [0x3cc, 0x3cd] {
-        assert_eq!(for_entry(el3), 0x9 | IL, "{el3:#x}");
+        assert_eq!(to_hw_pstate(el3), 0x9 | IL, "{el3:#x}");
     }
 }
 
 #[test]
 fn everything_below_stays_as_it_is() {
     for pstate in all().filter(|p| p & AARCH32 != 0 || (p & MODE) < 8) {
-        assert_eq!(for_entry(pstate), pstate);
+        assert_eq!(to_hw_pstate(pstate), pstate);
     }
 }

@@ -182,13 +182,13 @@ fn walks_are_forbidden_before_the_tables_change_and_until_stage_2_has() {
 #[test]
 fn features_are_worked_out_with_each_load_until_a_vcpu_has_run() {
     for_machines(|mut host| {
-        assert_eq!(host.vcpus[0].vcpu.arch.sysreg_features, 0);
+        assert_eq!(host.vcpus[0].vcpu.arch.hyp_features, 0);
         let features = |host: &mut Host, id_registers, flags| {
             host.vcpus[0].kvm.arch.id_regs = [id_registers; 56];
             host.vcpus[0].kvm.arch.flags = flags;
             enter(host);
             exit(host);
-            host.vcpus[0].vcpu.arch.sysreg_features
+            host.vcpus[0].vcpu.arch.hyp_features
         };
         // Userspace may still change them.
         let none = features(&mut host, 0, 0);

@@ -56,7 +56,7 @@ fn flush(cpus: Cpus, guest: Guest, seeds: [u64; 2], nr_lr: u32) -> Case {
     // As EL2 has it: these are never the host's to say.
     hyp.arch.ctxt.__hyp_running_vcpu = std::ptr::null_mut();
     hyp.arch.ctxt.vncr_array = std::ptr::null_mut();
-    hyp.arch.sysreg_features = 0;
+    hyp.arch.hyp_features = 0;
     // The features get worked out; with what follows, nothing changes.
     let features = |host: &mut Host| {
         host.at_pkvm(HOST, HYP, |vcpu, _| {
@@ -178,7 +178,7 @@ fn what_is_el2s_stays_as_it_is() {
         assert_eq!(after.arch.sflags, before.arch.sflags);
         assert_eq!(after.arch.hcrx_el2, before.arch.hcrx_el2);
         assert_eq!(after.arch.fault, before.arch.fault);
-        assert_eq!(after.arch.sysreg_features, before.arch.sysreg_features);
+        assert_eq!(after.arch.hyp_features, before.arch.hyp_features);
 
         let (ctxt, ctxt_before) = (&after.arch.ctxt, &before.arch.ctxt);
         assert!(ctxt.__hyp_running_vcpu.is_null());

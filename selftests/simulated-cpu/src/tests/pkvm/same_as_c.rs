@@ -394,7 +394,7 @@ impl Game {
         c.kvm = rust.kvm;
         c.arch.sve_state = rust.arch.sve_state;
         c.arch.hw_mmu = rust.arch.hw_mmu;
-        c.arch.sysreg_features = rust.arch.sysreg_features;
+        c.arch.hyp_features = rust.arch.hyp_features;
         c.arch.answers = rust.arch.answers.clone();
         assert_eq!(c, rust, "the host's vCPU, {when}");
         self.check_fp(when);

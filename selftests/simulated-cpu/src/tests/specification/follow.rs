@@ -118,7 +118,7 @@ impl Followed {
         // C asks for the features each time, Rust keeps them.
         let context_of_host = host.context(self.image).clone();
         let vcpu = &host.vcpus[index];
-        self.vcpu.arch.sysreg_features = vcpu.vcpu.arch.sysreg_features;
+        self.vcpu.arch.hyp_features = vcpu.vcpu.arch.hyp_features;
         // Names of the registers in which two arrays differ.
         let differing = |c: &[u64], rust: &[u64], start: usize| -> Vec<&str> {
             let differs = |place: &u32| {

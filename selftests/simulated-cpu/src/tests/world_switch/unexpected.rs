@@ -60,12 +60,12 @@ fn abandon(host: &mut Host) {
                 let vcpu = data.loaded_vcpu().expect("a vCPU is loaded");
                 let host = vhe::HostContext::for_vcpu(data.context(), vcpu);
                 let mut guest = vhe::GuestContext::of(vcpu);
-                vhe::switch::abandon(&mut guest, &host, &mut data);
+                vhe::switch::switch_to_host_for_panic(&mut guest, &host, &mut data);
             } else {
                 let mut data = nvhe::HostData::this_cpu();
                 let host = data.host_context(vcpu);
                 let mut guest = nvhe::GuestContext::of(vcpu);
-                nvhe::switch::abandon(&mut guest, &host, &mut data);
+                nvhe::switch::switch_to_host_for_panic(&mut guest, &host, &mut data);
             }
         }
     });
