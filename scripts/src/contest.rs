@@ -38,9 +38,9 @@ impl Guests {
     /// Name of the test, with the behaviours it guards.
     pub fn test_name(self) -> &'static str {
         match self {
-            Self::Ordinary => "b01_b17_b25:contest",
-            Self::Qemu => "b01_b17_b25:contest-qemu",
-            Self::Protected => "b01_b22:contest-protected",
+            Self::Ordinary => "b01_b04_b16_b17_b25:contest",
+            Self::Qemu => "b01_b04_b16_b17_b25:contest-qemu",
+            Self::Protected => "b01_b16_b22:contest-protected",
         }
     }
 }
