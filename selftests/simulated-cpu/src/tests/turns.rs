@@ -8,7 +8,7 @@
 use super::functions::*;
 use super::guest_view::{in_cpu, InCpu, What, When};
 use super::host::Host;
-use super::machine::{self, mark, pstate, Cpus, Guest, Level, Vcpu};
+use super::machine::{self, mark, pstate, Cpus, Features, Guest, Level, Vcpu};
 use super::names;
 use super::runner;
 use crate::Mode;
@@ -16,51 +16,31 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// Registers that the host does not use, all of EL1 and EL0 but for what acts
+/// Whether the host does not use a register: all of EL1 and EL0 but for what acts
 /// on EL2 as well, and those of EL2 that only matter to a guest.
-const NOT_THE_HOSTS: [&str; 40] = [
-    "AFSR0_EL1",
-    "AFSR1_EL1",
-    "AMAIR_EL1",
-    "CNTKCTL_EL1",
-    "CONTEXTIDR_EL1",
-    "CPACR_EL1",
-    "DACR32_EL2",
-    "DBGVCR32_EL2",
-    "ELR_EL1",
-    "ESR_EL1",
-    "FAR_EL1",
-    "IFSR32_EL2",
-    "MAIR_EL1",
-    "MPAM1_EL1",
-    "NVHCR_EL2",
-    "PAR_EL1",
-    "PIRE0_EL1",
-    "PIR_EL1",
-    "POR_EL1",
-    "SCTLR2_EL1",
-    "SCTLR_EL1",
-    "SPSR_EL1",
-    "SPSR_abt",
-    "SPSR_fiq",
-    "SPSR_irq",
-    "SPSR_und",
-    "SP_EL1",
-    "TCR2_EL1",
-    "TCR_EL1",
-    "TFSRE0_EL1",
-    "TFSR_EL1",
-    "TPIDR_EL1",
-    "TTBR0_EL1",
-    "TTBR1_EL1",
-    "VBAR_EL1",
-    "VDISR_EL2",
-    "VMPIDR_EL2",
-    "VPIDR_EL2",
-    // What an exception to EL2 overwrites.
-    "ELR_EL2",
-    "SPSR_EL2",
-];
+fn is_not_the_hosts(name: &str) -> bool {
+    const OTHERS: [&str; 16] = [
+        "DACR32_EL2",
+        "DBGVCR32_EL2",
+        "IFSR32_EL2",
+        "MPAM1_EL1",
+        "NVHCR_EL2",
+        "PAR_EL1",
+        "SPSR_abt",
+        "SPSR_fiq",
+        "SPSR_irq",
+        "SPSR_und",
+        "TPIDR_EL1",
+        "VDISR_EL2",
+        "VMPIDR_EL2",
+        "VPIDR_EL2",
+        // What an exception to EL2 overwrites.
+        "ELR_EL2",
+        "SPSR_EL2",
+    ];
+    let mut el1 = Features::from_bits(!0).el1_registers();
+    OTHERS.contains(&name) || el1.any(|(register, _)| register == name)
+}
 
 /// Those of the host that a guest has the use of, and since when.
 fn lent(name: &str) -> Option<When> {
@@ -134,7 +114,7 @@ impl Game {
     /// The host changes its registers, but for those that are lent.
     fn change_hosts(&mut self, loaded: bool) {
         for name in names::REGISTERS {
-            if NOT_THE_HOSTS.contains(name) || *name == "HCR_EL2" {
+            if is_not_the_hosts(name) || *name == "HCR_EL2" {
                 continue;
             }
             if loaded && lent(name) == Some(When::Loaded) {
@@ -192,7 +172,7 @@ impl Game {
                     since == Some(When::Running) && (*name != "POR_EL0" || s1poe)
                 }
             };
-            if is_lent || NOT_THE_HOSTS.contains(name) {
+            if is_lent || is_not_the_hosts(name) {
                 continue;
             }
             let found = names::get(self.host.cpu(), name);
