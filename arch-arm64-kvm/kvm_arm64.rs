@@ -317,8 +317,8 @@ macro_rules! nokprobe {
 #[repr(transparent)]
 struct Address(*const ());
 
-// SAFETY: Nobody writes to it, or to what it points to.
 #[cfg(CONFIG_KPROBES)]
+// SAFETY: Nobody writes to it, or to what it points to.
 unsafe impl Sync for Address {}
 
 nokprobe! {

@@ -52,7 +52,11 @@ pub(super) fn sync(hyp: &VcpuState<'_, KeptByHyp>, host: &mut VcpuState<'_, Kept
 
 /// Copies in either direction: what is copied is the same.
 #[inline(never)]
-fn copy(present: &Present, from: &VcpuState<'_, KeptByEither>, to: &mut VcpuState<'_, KeptByEither>) {
+fn copy(
+    present: &Present,
+    from: &VcpuState<'_, KeptByEither>,
+    to: &mut VcpuState<'_, KeptByEither>,
+) {
     let features = present.features;
 
     to.copy_core_registers(from);

@@ -40,8 +40,8 @@ impl<'a> Compiled<'a> {
     fn assembly(file: &str) -> &'static Assembly {
         // What is in hyp/ both have.
         match file.split_once('/') {
-            Some(("vhe", _)) => &entry::VHE,
-            _ => &entry::EL2,
+            Some(("hyp" | "nvhe", _)) => &entry::EL2,
+            _ => &entry::VHE,
         }
     }
 
