@@ -25,18 +25,23 @@ fn place(ctx: &Context, identity: &str) -> PathBuf {
     ctx.cache.join("reference").join(format!("{identity}.json"))
 }
 
-/// Boots a host with the C kernel. One that breaks off did not show what Rust
-/// is held against; a second one may.
+/// What is wrong with a host as a whole, if anything is: it broke off, or its
+/// kernel complained.
+fn flaw(outcome: &Outcome) -> Option<String> {
+    let flaws: Vec<&str> = (outcome.problems.iter().chain(&outcome.warnings))
+        .map(String::as_str)
+        .collect();
+    let log = outcome.log.display();
+    (!flaws.is_empty()).then(|| format!("{}, log: {log}", flaws.join("; ")))
+}
+
+/// Boots a host with the C kernel. One that breaks off, or whose kernel
+/// complains, did not show what Rust is held against; a second one may.
 pub fn boot(ctx: &Context, host: Host, programs: &Programs, step: &Step) -> Result<Outcome> {
     let outcome = boot::boot(ctx, &host, programs, step)?;
-    if outcome.problems.is_empty() {
+    let Some(problem) = flaw(&outcome) else {
         return Ok(outcome);
-    }
-    let problem = format!(
-        "{}, log: {}",
-        outcome.problems.join("; "),
-        outcome.log.display()
-    );
+    };
     ctx.ui
         .line(&format!("host {}: {problem}; booting it again", host.name));
     let again = Host {
@@ -140,6 +145,19 @@ mod tests {
             ui: Ui::new(),
             no_build: false,
         }
+    }
+
+    #[test]
+    fn a_host_that_breaks_off_or_warns_is_booted_again() {
+        assert_eq!(flaw(&Outcome::default()), None);
+        let outcome = Outcome {
+            problems: vec!["QEMU was killed".into()],
+            warnings: vec!["WARNING: at f".into()],
+            log: "x.log".into(),
+            ..Outcome::default()
+        };
+        let expected = "QEMU was killed; WARNING: at f, log: x.log";
+        assert_eq!(flaw(&outcome).as_deref(), Some(expected));
     }
 
     #[test]

@@ -388,10 +388,10 @@ impl Tally {
     }
 }
 
-/// Lists a C host that broke off at first.
+/// Lists a C host that broke off at first, or whose kernel complained.
 fn booted_again(ctx: &Context, name: &str, before: Option<&str>, results: &mut Results) {
     if let Some(problem) = before {
-        let why = format!("Linux's own C broke off ({problem}), and was booted again");
+        let why = format!("Linux's own C was at fault ({problem}), and was booted again");
         let name = format!("first-boot@{name}");
         results.add(&ctx.ui, name, Verdict::Skipped(why), "");
     }

@@ -143,7 +143,7 @@ fn b01_b17_load_saves_all_that_the_task_has() {
 }
 
 #[test]
-fn b09_load_forgets_who_owned_the_registers() {
+fn b06_b09_load_forgets_who_owned_the_registers() {
     for (mode, pkvm) in MODES {
         let mut host = Host::with_guests(all_features(mode, pkvm), &[plain(Features::default())]);
         for owner in [
