@@ -23,6 +23,9 @@ pub struct Context {
     pub ui: Ui,
     /// Take what was built last, whatever changed since.
     pub no_build: bool,
+    /// The user's own options for the kernels, from the file that FRAGMENT
+    /// names.
+    pub users_fragment: Option<Arc<str>>,
 }
 
 impl Context {
@@ -67,6 +70,7 @@ impl Context {
             logs: Arc::new(logs),
             ui: Ui::new(),
             no_build,
+            users_fragment: users_fragment()?,
         })
     }
 
@@ -80,6 +84,20 @@ impl Context {
     pub fn scripts(&self) -> PathBuf {
         self.checkout.join("scripts")
     }
+}
+
+fn users_fragment() -> Result<Option<Arc<str>>> {
+    let Some(path) = std::env::var_os("FRAGMENT").filter(|path| !path.is_empty()) else {
+        return Ok(None);
+    };
+    let path = PathBuf::from(path);
+    let text = fs::read_to_string(&path).map_err(|error| {
+        hinted(
+            format!("FRAGMENT={}: {error}", path.display()),
+            "name a file with lines such as CONFIG_PREEMPT_LAZY=y",
+        )
+    })?;
+    Ok(Some(text.into()))
 }
 
 /// Number of CPUs of this machine.

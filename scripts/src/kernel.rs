@@ -114,26 +114,11 @@ fn toolchain() -> String {
         .collect()
 }
 
-/// The user's own options, from the file that FRAGMENT names.
-fn users_fragment() -> Result<Option<String>> {
-    let Some(path) = std::env::var_os("FRAGMENT").filter(|path| !path.is_empty()) else {
-        return Ok(None);
-    };
-    let path = PathBuf::from(path);
-    let text = fs::read_to_string(&path).map_err(|error| {
-        hinted(
-            format!("FRAGMENT={}: {error}", path.display()),
-            "name a file with lines such as CONFIG_PREEMPT_LAZY=y",
-        )
-    })?;
-    Ok(Some(text))
-}
-
 /// Where `variant` is built: with the user's own options, in a folder for
 /// those.
-fn folder(ctx: &Context, variant: Variant) -> Result<PathBuf> {
-    let name = folder_name(variant, users_fragment()?.as_deref());
-    Ok(ctx.cache.join("build").join(name))
+fn folder(ctx: &Context, variant: Variant) -> PathBuf {
+    let name = folder_name(variant, ctx.users_fragment.as_deref());
+    ctx.cache.join("build").join(name)
 }
 
 fn folder_name(variant: Variant, users_fragment: Option<&str>) -> String {
@@ -148,16 +133,13 @@ fn folder_name(variant: Variant, users_fragment: Option<&str>) -> String {
 
 /// How many steps building `variant` takes at first sight.
 pub fn steps_to_come(ctx: &Context, variant: Variant) -> usize {
-    // What cannot be told is an error when it is built.
-    let Ok(out) = folder(ctx, variant) else {
-        return 0;
-    };
+    let out = folder(ctx, variant);
     usize::from(!ctx.no_build && !files::beside(&out, "stamp").exists())
 }
 
 /// Builds `variant`; does nothing where it stands already.
 pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
-    let out = folder(ctx, variant)?;
+    let out = folder(ctx, variant);
     let kernel = Kernel {
         variant,
         image: out.join("arch/arm64/boot/Image"),
@@ -209,7 +191,7 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
 pub fn rust_analyzer(ctx: &Context) -> Result<PathBuf> {
     build(ctx, Variant::Rust)?;
     let tree = tree::prepare(ctx, &source::find(ctx)?)?;
-    let out = folder(ctx, Variant::Rust)?;
+    let out = folder(ctx, Variant::Rust);
     let step = ctx.ui.step("rust-project.json");
     let log = ctx.log("rust-analyzer");
     process::run(
@@ -232,7 +214,7 @@ fn fragment(ctx: &Context, variant: Variant) -> Result<String> {
         );
     }
     text.push_str(lines);
-    text.push_str(&users_fragment()?.unwrap_or_default());
+    text.push_str(ctx.users_fragment.as_deref().unwrap_or_default());
     Ok(text)
 }
 
@@ -244,7 +226,7 @@ fn seed(ctx: &Context, out: &Path, variant: Variant, log: &Path, step: &Step) ->
         return Ok(());
     }
     for other in [Variant::Rust, Variant::C, Variant::Faults] {
-        let from = folder(ctx, other)?;
+        let from = folder(ctx, other);
         if other == variant || !files::beside(&from, "stamp").exists() {
             continue;
         }

@@ -251,6 +251,7 @@ mod tests {
             logs: Arc::new(cache.to_owned()),
             ui: Ui::new(),
             no_build: false,
+            users_fragment: None,
         };
         let write = |name: &str, text: &str| {
             files::write_atomic(&checkout.join("selftests").join(name), text.as_bytes()).unwrap();

@@ -144,6 +144,7 @@ mod tests {
             logs: Arc::new(folder.into()),
             ui: Ui::new(),
             no_build: false,
+            users_fragment: None,
         }
     }
 

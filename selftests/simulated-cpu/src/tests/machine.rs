@@ -77,6 +77,17 @@ const EL1_REGISTERS: [&str; 17] = [
     "SPSR_EL1",
 ];
 
+/// What a guest has in AArch32 state at EL1, in the order in which it is switched.
+pub(super) const AARCH32_REGISTERS: [&str; 7] = [
+    "SPSR_abt",
+    "SPSR_und",
+    "SPSR_irq",
+    "SPSR_fiq",
+    "DACR32_EL2",
+    "IFSR32_EL2",
+    "DBGVCR32_EL2",
+];
+
 impl Features {
     /// The registers of EL1, each with whether a guest with these features has
     /// it.

@@ -467,20 +467,15 @@ impl Game {
                 "ELR_EL2",
                 "VDISR_EL2",
             ];
-            let of_aarch32 = [
-                "SPSR_abt",
-                "SPSR_und",
-                "SPSR_irq",
-                "SPSR_fiq",
-                "DACR32_EL2",
-                "IFSR32_EL2",
-                "DBGVCR32_EL2",
-            ];
             let shared = of_el1
                 .map(|(name, _)| name)
                 .chain(of_all)
                 .chain(has.s1poe.then_some("POR_EL0"))
-                .chain(of_aarch32.into_iter().filter(|_| guest.aarch32));
+                .chain(
+                    machine::AARCH32_REGISTERS
+                        .into_iter()
+                        .filter(|_| guest.aarch32),
+                );
             for name in shared {
                 names::set(world.host.cpu(), name, mark(owner, name));
             }

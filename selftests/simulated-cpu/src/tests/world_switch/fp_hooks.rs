@@ -4,7 +4,7 @@
 use super::super::host::{Host, Image};
 use super::super::machine::{Cpus, Features};
 use super::fp_state::FpState;
-use super::{all_features, plain, trap, FP_ASIMD, IRQ, MODES, TRAP};
+use super::{all_features, plain, trap, traps_once, FP_ASIMD, IRQ, MODES, TRAP};
 use crate::interrupt::local_interrupt_disable;
 use crate::preempt::with_preemption_disabled;
 use crate::view::Vcpu;
@@ -170,14 +170,7 @@ fn b11_between_l1_and_l2_nothing_is_saved_and_the_owner_stays() {
         let mut host = Host::with_guests(all_features(Mode::Vhe, false), &[guest]);
         host.give_fp_to_host(&FpState::of("task"));
         host.load(0);
-        let mut entries = 0;
-        host.enter(0, &mut |cpu, _| {
-            entries += 1;
-            match entries {
-                1 => trap(cpu, FP_ASIMD, 0),
-                _ => IRQ,
-            }
-        });
+        host.enter(0, &mut traps_once(FP_ASIMD));
         assert!(host.guest_owns_fp());
         let before = FpState::in_cpu(host.cpu());
         host.vcpus[0].vcpu.arch.sflags |= flag;

@@ -6,7 +6,7 @@ use super::super::host::{host_zcr, Host, Image};
 use super::super::machine::{self, Features};
 use super::super::{names, runner};
 use super::fp_state::FpState;
-use super::{all_features, plain, trap, FP_ASIMD, IRQ, SVE};
+use super::{all_features, plain, trap, traps_once, FP_ASIMD, IRQ, SVE};
 use crate::{bindings, Access, Mode};
 use proptest::prelude::*;
 
@@ -130,14 +130,7 @@ fn b15_b22_lengths_are_saved_before_the_state_and_each_state_moves_with_its_own(
         // As when a CPU has come up: longer than what all CPUs have.
         names::set(host.cpu(), "ZCR_EL2", 0xf);
         host.load(0);
-        let mut entries = 0;
-        host.enter(0, &mut |cpu, _| {
-            entries += 1;
-            match entries {
-                1 => trap(cpu, SVE, 0),
-                _ => IRQ,
-            }
-        });
+        host.enter(0, &mut traps_once(SVE));
         let trace = host.cpu().trace();
         let moves: Vec<&Access> = trace
             .iter()

@@ -45,6 +45,16 @@ fn trap(cpu: &mut Cpu, class: u64, iss: u64) -> u64 {
     TRAP
 }
 
+/// A guest that traps by an exception of a class, and is left for an interrupt
+/// whenever it goes on.
+fn traps_once(class: u64) -> impl FnMut(&mut Cpu, &mut crate::kvm_vcpu) -> u64 {
+    let mut has_trapped = false;
+    move |cpu, _| match std::mem::replace(&mut has_trapped, true) {
+        false => trap(cpu, class, 0),
+        true => IRQ,
+    }
+}
+
 /// The ISS of a trapped system register access.
 fn access(encoding: [u64; 5], rt: u64, is_read: bool) -> u64 {
     let [op0, op1, crn, crm, op2] = encoding;
