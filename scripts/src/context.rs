@@ -6,9 +6,52 @@ use crate::error::hinted;
 use crate::progress::Ui;
 use anyhow::{Context as _, Result};
 use std::fs;
+use std::io::ErrorKind;
+use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A folder that no other run has. It goes away with this if nothing is in it.
+#[derive(Debug)]
+pub struct LogFolder(PathBuf);
+
+impl LogFolder {
+    /// Makes one in `parent` whose name begins with `name`.
+    ///
+    /// Two runs can start in the same second, and in the tool root they may
+    /// well have the same process id.
+    pub fn new(parent: &Path, name: &str) -> Result<Self> {
+        let cannot = |path: &Path| format!("cannot make the folder {}", path.display());
+        fs::create_dir_all(parent).with_context(|| cannot(parent))?;
+        let mut number = 1;
+        loop {
+            let path = parent.join(format!("{name}-{number}"));
+            match fs::create_dir(&path) {
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
+                result => {
+                    result.with_context(|| cannot(&path))?;
+                    return Ok(Self(path));
+                }
+            }
+        }
+    }
+}
+
+impl Deref for LogFolder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for LogFolder {
+    fn drop(&mut self) {
+        // Fails where there are logs in it.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
 
 /// Paths and progress of this run. Cheap to clone.
 #[derive(Clone)]
@@ -18,7 +61,7 @@ pub struct Context {
     /// Everything that is not in the checkout.
     pub cache: PathBuf,
     /// Logs of this run.
-    pub logs: Arc<PathBuf>,
+    pub logs: Arc<LogFolder>,
     /// Where progress goes.
     pub ui: Ui,
     /// Take what was built last, whatever changed since.
@@ -57,13 +100,10 @@ impl Context {
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
-        let logs = cache.join("log").join(format!(
-            "{}-{command}-{}",
-            stamp(now.as_secs()),
-            std::process::id()
-        ));
-        fs::create_dir_all(&cache)
-            .with_context(|| format!("cannot make the cache folder {}", cache.display()))?;
+        let logs = LogFolder::new(
+            &cache.join("log"),
+            &format!("{}-{command}", stamp(now.as_secs())),
+        )?;
         Ok(Self {
             checkout,
             cache,
@@ -134,7 +174,19 @@ fn stamp(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::stamp;
+    use super::{stamp, LogFolder};
+
+    #[test]
+    fn runs_of_the_same_second_have_logs_of_their_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let parent = dir.path().join("log");
+        let [first, second] = [(); 2].map(|()| LogFolder::new(&parent, "now-test").unwrap());
+        assert_ne!(*first, *second);
+        std::fs::write(first.join("x.log"), "").unwrap();
+        let paths = [first, second].map(|folder| folder.to_path_buf());
+        // Dropped by now: what has logs stays.
+        assert_eq!(paths.map(|path| path.exists()), [true, false]);
+    }
 
     #[test]
     fn stamps_are_dates() {

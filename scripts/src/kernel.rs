@@ -40,6 +40,12 @@ impl Variant {
         }
     }
 
+    /// True where no object is that of another variant: the sanitizers change
+    /// the flags of every file.
+    pub fn is_built_alone(self) -> bool {
+        self == Self::Sanitizer
+    }
+
     /// Fragments in scripts/config/ and lines on top of allnoconfig.
     fn fragments(self) -> (&'static [&'static str], &'static str) {
         match self {
@@ -221,8 +227,7 @@ fn fragment(ctx: &Context, variant: Variant) -> Result<String> {
 /// Starts a build folder as a copy of one that has been built: only what
 /// depends on the options that differ is then compiled again.
 fn seed(ctx: &Context, out: &Path, variant: Variant, log: &Path, step: &Step) -> Result<()> {
-    // The sanitizers change the flags of every file, so nothing would be kept.
-    if variant == Variant::Sanitizer {
+    if variant.is_built_alone() {
         return Ok(());
     }
     for other in [Variant::Rust, Variant::C, Variant::Faults] {

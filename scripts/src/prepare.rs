@@ -7,14 +7,17 @@ use crate::host::{Cpu, Mode};
 use crate::image::{self, InUse, Programs};
 use crate::kernel::{self, Kernel, Variant};
 use crate::plan::Plan;
-use crate::{programs, source};
-use anyhow::{Context as _, Result};
+use crate::side_by_side::side_by_side;
+use crate::{programs, source, tree};
+use anyhow::{bail, Context as _, Result};
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// Kernels that are built at the same time.
+const SIDE_BY_SIDE: usize = 2;
 /// Time until a host is up; emulation on a busy machine is slow.
 const BOOT_LIMIT: Duration = Duration::from_secs(90);
 /// The sanitizers make it slower still.
@@ -140,13 +143,66 @@ impl Built {
     pub fn add(&mut self, ctx: &Context, variant: Variant) -> Result<()> {
         let guest = guest_of(variant);
         for needed in [guest, variant] {
-            if let Entry::Vacant(place) = self.kernels.entry(needed) {
-                let mut kernel = kernel::build(ctx, needed)?;
-                let copy = ctx.logs.join(format!("{}.Image", needed.name()));
-                kernel.image = keep(&mut self.kept, &kernel.image, copy)?;
-                place.insert(kernel);
+            if !self.kernels.contains_key(&needed) {
+                self.take(ctx, kernel::build(ctx, needed)?)?;
             }
         }
+        self.add_disk(ctx, guest)
+    }
+
+    /// Builds what hosts of these variants need, and says of each whether that
+    /// succeeded. Kernels of which nothing is common are built side by side, as
+    /// there are times when a build has work for one CPU only.
+    pub fn add_all(
+        &mut self,
+        ctx: &Context,
+        variants: &[Variant],
+    ) -> Result<Vec<(Variant, Result<()>)>> {
+        // Once, and not by each of them.
+        if !ctx.no_build {
+            drop(tree::prepare(ctx, &source::find(ctx)?)?);
+        }
+        let (alone, common): (Vec<_>, Vec<_>) = variants.iter().partition(|v| v.is_built_alone());
+        let mut chains: Vec<Vec<Variant>> = alone.into_iter().map(|v| vec![v]).collect();
+        chains.push(common);
+        let build = |chain: Vec<Variant>| -> Vec<(Variant, Result<Kernel>)> {
+            chain
+                .into_iter()
+                .map(|v| (v, kernel::build(ctx, v)))
+                .collect()
+        };
+        let kernels = side_by_side(chains, SIDE_BY_SIDE, build);
+
+        let mut failed = BTreeMap::new();
+        for (variant, kernel) in kernels.into_iter().flatten() {
+            if let Err(error) = kernel.and_then(|kernel| self.take(ctx, kernel)) {
+                failed.insert(variant, error);
+            }
+        }
+        let broken: BTreeSet<Variant> = failed.keys().copied().collect();
+        let mut result = |variant: Variant| {
+            let guest = guest_of(variant);
+            match failed.remove(&variant) {
+                Some(error) => Err(error),
+                None if broken.contains(&guest) => {
+                    bail!("the kernel of its guests, {}, does not build", guest.name())
+                }
+                None => self.add(ctx, variant),
+            }
+        };
+        Ok(variants.iter().map(|&v| (v, result(v))).collect())
+    }
+
+    /// Keeps a kernel that was built.
+    fn take(&mut self, ctx: &Context, mut kernel: Kernel) -> Result<()> {
+        let copy = ctx.logs.join(format!("{}.Image", kernel.variant.name()));
+        kernel.image = keep(&mut self.kept, &kernel.image, copy)?;
+        self.kernels.insert(kernel.variant, kernel);
+        Ok(())
+    }
+
+    /// Makes the disk for hosts with guests of this variant.
+    fn add_disk(&mut self, ctx: &Context, guest: Variant) -> Result<()> {
         if let Entry::Vacant(place) = self.disks.entry(guest) {
             place.insert(image::disk_image(
                 ctx,

@@ -239,6 +239,7 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::LogFolder;
     use crate::progress::Ui;
     use std::sync::Arc;
 
@@ -248,7 +249,7 @@ mod tests {
         let ctx = Context {
             checkout: checkout.to_owned(),
             cache: cache.to_owned(),
-            logs: Arc::new(cache.to_owned()),
+            logs: Arc::new(LogFolder::new(cache, "log").unwrap()),
             ui: Ui::new(),
             no_build: false,
             users_fragment: None,

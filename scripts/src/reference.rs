@@ -133,6 +133,7 @@ fn forget_oldest(path: PathBuf) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::context::LogFolder;
     use crate::progress::Ui;
     use std::path::Path;
     use std::sync::Arc;
@@ -141,7 +142,7 @@ mod tests {
         Context {
             checkout: folder.into(),
             cache: folder.into(),
-            logs: Arc::new(folder.into()),
+            logs: Arc::new(LogFolder::new(folder, "log").unwrap()),
             ui: Ui::new(),
             no_build: false,
             users_fragment: None,

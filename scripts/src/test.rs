@@ -198,20 +198,17 @@ fn build(
             return Ok(None);
         }
     };
-    let mut good = Vec::new();
-    for &variant in variants {
-        match built.add(ctx, variant) {
-            Ok(()) => good.push(variant),
-            Err(error) => add(format!("build/{}", variant.name()), error),
+    let variants = match built.add_all(ctx, variants) {
+        Ok(variants) => variants,
+        Err(error) => {
+            add("build/tree".to_owned(), error);
+            return Ok(None);
         }
-    }
-    for variant in good {
-        results.add(
-            &ctx.ui,
-            format!("build/{}", variant.name()),
-            Verdict::Passed,
-            "",
-        );
+    };
+    for (variant, result) in variants {
+        let (verdict, detail) = Verdict::of(result);
+        let name = format!("build/{}", variant.name());
+        results.add(&ctx.ui, name, verdict, &detail);
     }
     Ok(Some(built))
 }
