@@ -9,7 +9,7 @@
 //! |---|---|---|
 //! | primitives | `kernel::arm64`, `kernel::preempt` | inline assembly and header inlines |
 //! | views | [`view`], [`hyp::view`], `vhe::view` | raw pointers |
-//! | logic | [`fpsimd`], [`user_sysreg_sr`], [`hyp`], [`vhe`] | none |
+//! | logic | [`fpsimd`], [`sve`], [`user_sysreg_sr`], [`hyp`], [`vhe`] | none |
 //!
 //! See Documentation/virt/kvm/arm/rust/ for how a world switch travels through this code.
 
@@ -24,10 +24,14 @@ use kernel::{
         }, //
     },
     bindings,
-    ffi::c_int,
+    ffi::{
+        c_int,
+        c_ulong, //
+    },
     interrupt::LocalInterruptDisabled,
     preempt::PreemptionDisabled, //
     prelude::*,
+    uaccess::UserPtr,
 };
 
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
@@ -39,7 +43,9 @@ mod hyp;
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 mod selector;
 mod status;
+mod sve;
 mod user_sysreg_sr;
+mod vector_length;
 mod vhe;
 mod view;
 
@@ -298,6 +304,131 @@ unsafe extern "C" fn kvm_vcpu_put_user_sysregs(vcpu: *mut bindings::kvm_vcpu) {
         (guest, host)
     };
     user_sysreg_sr::put(&mut guest, &host);
+}
+
+/// Finds out how long SVE's vectors can be. Returns 0.
+///
+/// # Safety
+///
+/// Only for when KVM starts.
+#[export]
+#[link_section = ".init.text"]
+unsafe extern "C" fn kvm_arm_init_sve() -> c_int {
+    sve::init();
+    0
+}
+
+/// Resets what `vcpu` has of SVE.
+///
+/// # Safety
+///
+/// `vcpu` must be a live vCPU that is not loaded, in the hands of the thread that holds its mutex.
+#[export]
+unsafe extern "C" fn kvm_vcpu_reset_sve(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the safety requirements, for the time of this call.
+    sve::reset(&mut unsafe { Vcpu::from_raw(vcpu) });
+}
+
+/// Makes the feature `feature` of `vcpu` final. Returns 0 or an error. May sleep.
+///
+/// # Safety
+///
+/// As for [`kvm_vcpu_reset_sve`].
+#[export]
+unsafe extern "C" fn kvm_arm_vcpu_finalize(vcpu: *mut bindings::kvm_vcpu, feature: c_int) -> c_int {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let vcpu = &mut unsafe { Vcpu::from_raw(vcpu) };
+    errno(sve::finalize(vcpu, feature))
+}
+
+/// Returns whether all features of `vcpu` are final that have to be.
+///
+/// # Safety
+///
+/// As for [`kvm_vcpu_reset_sve`].
+#[export]
+unsafe extern "C" fn kvm_arm_vcpu_is_finalized(vcpu: *mut bindings::kvm_vcpu) -> bool {
+    // SAFETY: By the safety requirements, for the time of this call.
+    sve::is_finalized(&mut unsafe { Vcpu::from_raw(vcpu) })
+}
+
+/// Frees what `vcpu` has of SVE.
+///
+/// # Safety
+///
+/// `vcpu` must be a vCPU that nobody uses any more.
+#[export]
+unsafe extern "C" fn kvm_vcpu_destroy_sve(vcpu: *mut bindings::kvm_vcpu) {
+    // SAFETY: By the safety requirement, for the time of this call.
+    sve::destroy(&mut unsafe { Vcpu::from_raw(vcpu) });
+}
+
+/// Copies a register of SVE to userspace. Returns 0 or an error. May sleep.
+///
+/// # Safety
+///
+/// As for [`kvm_vcpu_reset_sve`]; `reg` must be valid for reading.
+#[export]
+unsafe extern "C" fn get_sve_reg(
+    vcpu: *mut bindings::kvm_vcpu,
+    reg: *const bindings::kvm_one_reg,
+) -> c_int {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let (vcpu, reg) = unsafe { (&mut Vcpu::from_raw(vcpu), reg.read()) };
+    let user = UserPtr::from_addr(reg.addr as usize);
+    errno(sve::one_reg::get(vcpu, reg.id, user))
+}
+
+/// Copies a register of SVE from userspace. Returns 0 or an error. May sleep.
+///
+/// # Safety
+///
+/// As for [`get_sve_reg`].
+#[export]
+unsafe extern "C" fn set_sve_reg(
+    vcpu: *mut bindings::kvm_vcpu,
+    reg: *const bindings::kvm_one_reg,
+) -> c_int {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let (vcpu, reg) = unsafe { (&mut Vcpu::from_raw(vcpu), reg.read()) };
+    let user = UserPtr::from_addr(reg.addr as usize);
+    errno(sve::one_reg::set(vcpu, reg.id, user))
+}
+
+/// Returns how many registers of SVE `vcpu` has.
+///
+/// # Safety
+///
+/// As for [`kvm_vcpu_reset_sve`].
+#[export]
+unsafe extern "C" fn num_sve_regs(vcpu: *mut bindings::kvm_vcpu) -> c_ulong {
+    // SAFETY: By the safety requirements, for the time of this call.
+    sve::one_reg::count(&mut unsafe { Vcpu::from_raw(vcpu) }) as c_ulong
+}
+
+/// Copies the ids of the registers of SVE to userspace. Returns how many, or an error. May sleep.
+///
+/// # Safety
+///
+/// As for [`kvm_vcpu_reset_sve`].
+#[export]
+unsafe extern "C" fn copy_sve_reg_indices(
+    vcpu: *mut bindings::kvm_vcpu,
+    uindices: *mut u64,
+) -> c_int {
+    // SAFETY: By the safety requirements, for the time of this call.
+    let vcpu = &mut unsafe { Vcpu::from_raw(vcpu) };
+    match sve::one_reg::list(vcpu, UserPtr::from_ptr(uindices.cast())) {
+        Ok(count) => count as c_int,
+        Err(error) => error.to_errno(),
+    }
+}
+
+fn errno(result: Result) -> c_int {
+    match result {
+        Ok(()) => 0,
+        Err(error) => error.to_errno(),
+    }
 }
 
 /// Keeps kprobes away from functions that run between a guest and the host's own state.

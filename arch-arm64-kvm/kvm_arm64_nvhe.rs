@@ -18,6 +18,7 @@ use kernel::{
 
 mod hyp;
 mod nvhe;
+mod vector_length;
 
 use nvhe::{
     pkvm,
@@ -25,7 +26,8 @@ use nvhe::{
     view::panic,
     GuestContext,
     HostData,
-    HypVcpu, //
+    HypVcpu,
+    VcpuState, //
 };
 
 /// Defines variables that C uses by these names, and that start as zeroes.
@@ -117,6 +119,44 @@ unsafe extern "C" fn kvm_run_hyp_vcpu(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) ->
 unsafe extern "C" fn sync_hyp_vcpu_state(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
     // SAFETY: By the safety requirement, for the time of this call.
     pkvm::sync_registers(&mut unsafe { HypVcpu::from_raw(hyp_vcpu) });
+}
+
+/// Takes the storage for SVE state from `host_vcpu` for `hyp_vcpu`, which is being made of it under
+/// pKVM. Returns 0 or an error.
+///
+/// # Safety
+///
+/// `hyp_vcpu` must be a vCPU of EL2's that nobody else uses. `host_vcpu` must be what it is made of,
+/// at an address that is good for EL2, and be pinned.
+#[export]
+unsafe extern "C" fn pkvm_vcpu_init_sve(
+    hyp_vcpu: *mut bindings::pkvm_hyp_vcpu,
+    host_vcpu: *mut bindings::kvm_vcpu,
+) -> c_int {
+    // SAFETY: By the safety requirements, for the time of this call; neither is at NULL.
+    let (mut hyp, host) = unsafe {
+        (
+            VcpuState::new(NonNull::new_unchecked(&raw mut (*hyp_vcpu).vcpu)),
+            VcpuState::new(NonNull::new_unchecked(host_vcpu)),
+        )
+    };
+    match pkvm::sve::init(&mut hyp, &host) {
+        Ok(()) => 0,
+        Err(error) => error,
+    }
+}
+
+/// Gives the storage for SVE state of `hyp_vcpu` back to the host.
+///
+/// # Safety
+///
+/// `hyp_vcpu` must be a vCPU of EL2's that nobody uses any more.
+#[export]
+unsafe extern "C" fn unpin_host_sve_state(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu) {
+    // SAFETY: By the safety requirement, for the time of this call.
+    pkvm::sve::destroy(&mut unsafe {
+        VcpuState::new(NonNull::new_unchecked(&raw mut (*hyp_vcpu).vcpu))
+    });
 }
 
 /// Handles an exception that EL2 has taken from itself.

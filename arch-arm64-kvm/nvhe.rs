@@ -15,5 +15,6 @@ pub(crate) use view::{
     GuestContext,
     HostContext,
     HostData,
-    HypVcpu, //
+    HypVcpu,
+    VcpuState, //
 };

@@ -6,7 +6,9 @@
 //! access to what the logic needs and to nothing else.
 
 mod host_data;
+pub(crate) mod host_sve;
 mod loading;
+mod sve_allocation;
 mod vcpu;
 
 pub(crate) use host_data::KernelHostData;
@@ -16,6 +18,10 @@ pub(crate) use vcpu::host_copy::{
     HostCopy, //
 };
 pub(crate) use vcpu::{
+    sve::{
+        FinalizedSve,
+        Sve, //
+    },
     SaveFormat,
     Vcpu, //
 };

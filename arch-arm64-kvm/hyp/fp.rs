@@ -23,8 +23,7 @@ use super::{
             FpRegisters,
             Free,
             GuestOwned,
-            HostOwned,
-            VectorLength, //
+            HostOwned, //
         },
         Class,
         Context,
@@ -32,6 +31,7 @@ use super::{
         HostData, //
     }, //
 };
+use crate::vector_length::VectorLength;
 use kernel::arm64::{
     cpucap,
     fp_access::FpAccess,

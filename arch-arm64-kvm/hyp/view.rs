@@ -36,3 +36,4 @@ pub(crate) use syndrome::{
     Class,
     Syndrome, //
 };
+pub(crate) use vm::Vm;

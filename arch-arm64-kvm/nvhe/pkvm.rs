@@ -14,6 +14,7 @@
 #![forbid(unsafe_code)]
 
 mod registers;
+pub(crate) mod sve;
 
 use super::view::{
     DebugOwner,

@@ -18,6 +18,7 @@ mod host_data;
 pub(crate) mod panic;
 pub(crate) mod pmu;
 pub(crate) mod priority_mask;
+mod sve_state;
 mod vcpu_state;
 
 pub(crate) use host_data::{

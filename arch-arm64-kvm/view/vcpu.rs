@@ -14,6 +14,7 @@ use kernel::{
 
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 pub(crate) mod host_copy;
+pub(crate) mod sve;
 
 /// Memory for the SVE state of a vCPU, and the vector length that it is laid out for.
 ///

@@ -14,6 +14,7 @@
 #include <linux/irqchip/arm-gic-v3.h>
 #include <linux/irqchip/arm-gic-v3-prio.h>
 #include <linux/kvm_host.h>
+#include <asm/kvm_mmu.h>
 #include <nvhe/mem_protect.h>
 #include <nvhe/pkvm.h>
 
@@ -26,3 +27,9 @@ const u64 RUST_CONST_HELPER_PKVM_HCR_EL2_HOST_NPVM = PKVM_HCR_EL2_HOST_NPVM;
 const u64 RUST_CONST_HELPER_PKVM_HCR_EL2_HOST_PVM = PKVM_HCR_EL2_HOST_PVM;
 const u16 RUST_CONST_HELPER_PMUSERENR_ON_CPU = unpack_vcpu_flag(PMUSERENR_ON_CPU);
 const u8 RUST_CONST_HELPER_VCPU_INITIALIZED = unpack_vcpu_flag(VCPU_INITIALIZED);
+const u8 RUST_CONST_HELPER_VCPU_SVE_FINALIZED = unpack_vcpu_flag(VCPU_SVE_FINALIZED);
+const u64 RUST_CONST_HELPER_KVM_REG_ARM64_SVE_VLS = KVM_REG_ARM64_SVE_VLS;
+const u64 RUST_CONST_HELPER_KVM_REG_ARM64_SVE_ZREG_0 = KVM_REG_ARM64_SVE_ZREG(0, 0);
+const u64 RUST_CONST_HELPER_KVM_REG_ARM64_SVE_PREG_0 = KVM_REG_ARM64_SVE_PREG(0, 0);
+const u64 RUST_CONST_HELPER_KVM_REG_ARM64_SVE_FFR_0 = KVM_REG_ARM64_SVE_FFR(0);
+const u32 RUST_CONST_HELPER_SVE_SIG_REGS_SIZE_MAX = SVE_SIG_REGS_SIZE(sve_vq_from_vl(VL_ARCH_MAX));

@@ -53,6 +53,21 @@ __rust_helper struct cpu_fp_state *rust_helper_this_cpu_fpsimd_last_state(void)
 	return this_cpu_ptr(&fpsimd_last_state);
 }
 
+__rust_helper int rust_helper_sve_max_vl(void)
+{
+	return sve_max_vl();
+}
+
+__rust_helper int rust_helper_sve_max_virtualisable_vl(void)
+{
+	return sve_max_virtualisable_vl();
+}
+
+__rust_helper bool rust_helper_sve_vq_available(unsigned int vq)
+{
+	return sve_vq_available(vq);
+}
+
 #ifdef CONFIG_KVM
 __rust_helper struct kvm_host_data *rust_helper_kvm_this_cpu_host_data(void)
 {

@@ -17,6 +17,7 @@ mod fp_registers;
 mod instruction;
 pub mod percpu;
 pub mod registers;
+pub mod speculation;
 pub mod static_key;
 pub mod sysreg;
 pub mod thread_flag;

@@ -43,7 +43,9 @@ const MODULES: &str = "\
     pub(crate) mod fpsimd;
     pub(crate) mod hyp;
     pub(crate) mod nvhe;
+    pub(crate) mod sve;
     pub(crate) mod user_sysreg_sr;
+    pub(crate) mod vector_length;
     pub(crate) mod vhe;
     pub(crate) mod view;
 ";
@@ -351,6 +353,7 @@ fn arm64_modules(ours: &Path) -> String {
         "fp_access",
         "percpu",
         "registers",
+        "speculation",
         "sysreg",
         "world",
     ] {

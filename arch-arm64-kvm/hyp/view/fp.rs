@@ -29,6 +29,7 @@ use super::{
     Guest,
     HostData, //
 };
+use crate::vector_length::VectorLength;
 use core::{
     marker::PhantomData,
     ptr::NonNull, //
@@ -159,26 +160,6 @@ impl<'a, W: Hyp> FpRegisters<'a, W, HostOwned> {
     #[inline(always)]
     pub(crate) fn host_saved(self) -> FpRegisters<'a, W, Free> {
         FpRegisters::new(self.host)
-    }
-}
-
-/// A vector length of SVE.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct VectorLength {
-    bytes: u32,
-}
-
-impl VectorLength {
-    /// One of `bytes`: a multiple of 16, and not 0.
-    #[inline(always)]
-    pub(crate) fn of_bytes(bytes: u32) -> Self {
-        Self { bytes }
-    }
-
-    /// The value of `ZCR_EL1` or `ZCR_EL2` that asks for it.
-    #[inline(always)]
-    pub(crate) fn zcr(self) -> u64 {
-        u64::from((self.bytes / 16).wrapping_sub(1))
     }
 }
 

@@ -19,7 +19,7 @@ use kernel::{
 /// # Invariants
 ///
 /// `kvm` is a live VM for `'a`, of which a vCPU has been initialised.
-pub(super) struct Vm<'a, W: World> {
+pub(crate) struct Vm<'a, W: World> {
     kvm: NonNull<bindings::kvm>,
     _vm: PhantomData<(&'a bindings::kvm, W)>,
 }
@@ -31,7 +31,7 @@ impl<W: World> Vm<'_, W> {
     ///
     /// `vcpu` must be a live vCPU for the lifetime of the view.
     #[inline(always)]
-    pub(super) unsafe fn of(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
+    pub(crate) unsafe fn of(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
         // INVARIANT: A vCPU's VM lives at least as long as the vCPU.
         Self {
             // SAFETY: By the safety requirement; every vCPU has a VM, and no VM is at an address
@@ -67,7 +67,7 @@ impl<W: World> Vm<'_, W> {
 
     /// Returns whether the VM's vCPUs have been asked for feature `feature`.
     #[inline(always)]
-    pub(super) fn vcpu_feature(&self, feature: u32) -> bool {
+    pub(crate) fn vcpu_feature(&self, feature: u32) -> bool {
         // SAFETY: As for `flag`. There are fewer features than bits in the first word.
         let features =
             unsafe { (&raw const (*self.kvm.as_ptr()).arch.vcpu_features[0]).read_volatile() };

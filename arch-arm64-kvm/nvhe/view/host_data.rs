@@ -13,12 +13,12 @@ use crate::hyp::view::{
         FpRegisters,
         Free,
         GuestOwned,
-        HostOwned,
-        VectorLength, //
+        HostOwned, //
     },
     stage2,
     traps::write_vbar, //
 };
+use crate::vector_length::VectorLength;
 use core::ptr::NonNull;
 use kernel::{
     arm64::{

@@ -112,7 +112,7 @@ pub(crate) enum KeptByEither {}
 /// `vcpu` is valid for reading and writing for `'a`. Only the host writes to `KeptByHost`'s
 /// meanwhile, and nobody to `KeptByHyp`'s.
 pub(crate) struct VcpuState<'a, K> {
-    vcpu: NonNull<bindings::kvm_vcpu>,
+    pub(super) vcpu: NonNull<bindings::kvm_vcpu>,
     _vcpu: PhantomData<(&'a mut bindings::kvm_vcpu, K)>,
 }
 
@@ -184,7 +184,7 @@ impl<K> VcpuState<'_, K> {
     ///
     /// As the type invariant says.
     #[inline(always)]
-    unsafe fn new(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
+    pub(crate) unsafe fn new(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
         // INVARIANT: By the safety requirement.
         Self {
             vcpu,

@@ -379,3 +379,24 @@ pub(crate) fn alternative_has_cap_unlikely<const CPUCAP: u32>() -> bool {
     }
     true
 }
+
+/// All ones where `index` is less than `size`, and 0 elsewhere. Not speculatively: CSDB (Consumption
+/// of Speculative Data Barrier) has what comes after it wait for the mask.
+#[inline(always)]
+pub(crate) fn array_index_mask_nospec(index: usize, size: usize) -> usize {
+    let mask;
+    // SAFETY: Writes one general-purpose register and the flags.
+    unsafe {
+        crate::asm!(
+            "cmp {index}, {size}\n\
+             sbc {mask}, xzr, xzr\n\
+             csdb";
+            index = in(reg) index,
+            size = in(reg) size,
+            // Before `index` and `size` are read for the last time, nothing is written to it.
+            mask = lateout(reg) mask,
+            options(nomem, nostack),
+        );
+    }
+    mask
+}

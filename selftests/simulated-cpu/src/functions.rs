@@ -320,3 +320,13 @@ pub unsafe fn vcpu_write_sys_reg(vcpu: *mut kvm_vcpu, value: u64, register: u32)
         *place(vcpu, register) = value;
     }
 }
+
+/// Sets a bit.
+///
+/// # Safety
+///
+/// `bits` must be valid, and have that bit.
+pub unsafe fn set_bit(number: usize, bits: *mut u64) {
+    // SAFETY: By the safety requirements.
+    unsafe { *bits |= 1 << number }
+}

@@ -21,24 +21,34 @@ extern crate self as pin_init;
 #[cfg(feature = "instructions")]
 pub mod accessors;
 #[cfg(not(feature = "instructions"))]
+pub mod alloc;
+#[cfg(not(feature = "instructions"))]
 mod cpu;
 #[cfg(not(feature = "instructions"))]
 pub mod fp_core;
 #[cfg(not(feature = "instructions"))]
 mod functions;
 #[cfg(not(feature = "instructions"))]
+pub mod host_sve;
+#[cfg(not(feature = "instructions"))]
 pub mod simulated;
 mod standin;
 mod structures;
 #[cfg(all(test, not(feature = "instructions")))]
 mod tests;
+#[cfg(not(feature = "instructions"))]
+pub mod uaccess;
 
+#[cfg(not(feature = "instructions"))]
+pub use alloc::{live_allocations, set_allocations_failing};
 #[cfg(not(feature = "instructions"))]
 pub use cpu::{Access, Cpu, FpRegisters, Mode, Translation};
 #[cfg(not(feature = "instructions"))]
 pub use fp_core::*;
 #[cfg(not(feature = "instructions"))]
 pub use functions::*;
+#[cfg(not(feature = "instructions"))]
+pub use host_sve::*;
 pub use standin::*;
 pub use structures::*;
 
@@ -46,7 +56,7 @@ pub use structures::*;
 #[cfg(all(test, not(feature = "instructions")))]
 include!(concat!(env!("OUT_DIR"), "/kvm_arm64.rs"));
 #[cfg(all(test, not(feature = "instructions")))]
-use kvm_arm64::{fpsimd, hyp, nvhe, user_sysreg_sr, vhe, view};
+use kvm_arm64::{fpsimd, hyp, nvhe, sve, user_sysreg_sr, vector_length, vhe, view};
 
 #[cfg(any(test, feature = "instructions"))]
 mod for_each {

@@ -25,8 +25,26 @@ pub mod error {
     /// What functions that can fail return.
     pub type Result<T = (), E = Error> = core::result::Result<T, E>;
 
+    /// What C returned: 0 or a negative error number.
+    pub fn to_result(returned: i32) -> Result {
+        match returned {
+            0 => Ok(()),
+            number => Err(Error(-number)),
+        }
+    }
+
     /// The error numbers that are used.
     pub mod code {
+        /// Not allowed.
+        pub const EPERM: super::Error = super::Error(1);
+        /// No such register.
+        pub const ENOENT: super::Error = super::Error(2);
+        /// No memory.
+        pub const ENOMEM: super::Error = super::Error(12);
+        /// Memory of userspace that is not there.
+        pub const EFAULT: super::Error = super::Error(14);
+        /// A value that is none.
+        pub const EINVAL: super::Error = super::Error(22);
         /// Value too large for its type.
         pub const EOVERFLOW: super::Error = super::Error(75);
     }
@@ -68,8 +86,8 @@ pub mod build_assert {
 /// What is imported everywhere.
 pub mod prelude {
     pub use crate::error::{Error, Result};
-    pub use crate::{const_assert, format_args_of as fmt, static_assert, Zeroable};
-    pub use core::mem::size_of;
+    pub use crate::{const_assert, format_args_of as fmt, pr_warn, static_assert, Zeroable};
+    pub use core::mem::{size_of, size_of_val};
 }
 
 /// Constants of the crate `bindings`, which is this one, too.
@@ -139,6 +157,12 @@ macro_rules! warn_flags {
     ($text:expr, $flags:expr) => {
         panic!("WARN_ON_ONCE() in {}, {:#x}", $text, $flags)
     };
+}
+
+/// A line of the kernel log, which goes to the test's output.
+#[macro_export]
+macro_rules! pr_warn {
+    ($($arguments:tt)*) => { print!($($arguments)*) };
 }
 
 /// Warnings.

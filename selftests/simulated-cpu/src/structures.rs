@@ -334,6 +334,8 @@ variables! {
 pub static mut kvm_arm_vmid_bits: u32 = 16;
 /// The longest vector that the host has, in bytes.
 pub static mut kvm_host_sve_max_vl: u32 = 64;
+/// The same, as EL2 has it.
+pub static mut __kvm_nvhe_kvm_host_sve_max_vl: u32 = 0;
 /// Stage 2 of the host, with pKVM.
 pub static mut host_mmu: host_mmu = {
     // SAFETY: All zeroes are a value: it is `Zeroable`.
@@ -364,7 +366,15 @@ pub const KVM_GUESTDBG_SINGLESTEP: u32 = 2;
 pub const KVM_HOST_DATA_FLAG_VCPU_IN_HYP_CONTEXT: u32 = 4;
 pub const KVM_HOST_DATA_FLAG_L1_VNCR_MAPPED: u32 = 5;
 pub const kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V5: u32 = 16;
+pub const KVM_ARM_VCPU_SVE: u32 = 4;
+pub const KVM_REG_ARM64_SVE_VLS: u64 = 0x6060_0000_0015_ffff;
+pub const KVM_REG_ARM64_SVE_ZREG_0: u64 = 0x6080_0000_0015_0000;
+pub const KVM_REG_ARM64_SVE_PREG_0: u64 = 0x6050_0000_0015_0400;
+pub const KVM_REG_ARM64_SVE_FFR_0: u64 = 0x6050_0000_0015_0600;
+pub const KVM_ARM64_SVE_MAX_SLICES: u32 = 32;
+pub const SVE_SIG_REGS_SIZE_MAX: u32 = 16 * 546;
 pub const VCPU_INITIALIZED: u8 = 1 << 0;
+pub const VCPU_SVE_FINALIZED: u8 = 1 << 1;
 pub const PMUSERENR_ON_CPU: u16 = 1 << 5;
 pub const PAGE_SIZE: usize = 4096;
 pub const ARMV8_PMU_USERENR_MASK: u32 = 0xf;

@@ -146,3 +146,11 @@ pub fn alternative_has_cap_likely<const CPUCAP: u32>() -> bool {
 pub fn alternative_has_cap_unlikely<const CPUCAP: u32>() -> bool {
     Cpu::with_current(|cpu| cpu.has_capability(CPUCAP))
 }
+
+/// All ones, or 0. There is no speculation here.
+pub fn array_index_mask_nospec(index: usize, size: usize) -> usize {
+    match index < size {
+        true => usize::MAX,
+        false => 0,
+    }
+}

@@ -18,6 +18,7 @@ mod pstate;
 mod registers;
 mod save_restore;
 mod specification;
+mod sve;
 mod trace;
 mod turns;
 mod user_registers;
