@@ -2,7 +2,7 @@
 //! Boots a host in QEMU, follows its report, and says what went wrong.
 
 use crate::context::Context;
-use crate::host::{Cpu, Mode};
+use crate::host::{Cpu, Mode, VectorLengths};
 use crate::image::Disk;
 use crate::plan::{End, Event, Plan};
 use crate::process::{self, Running};
@@ -43,6 +43,8 @@ pub struct Host {
     pub mode: Mode,
     /// On which CPU.
     pub cpu: Cpu,
+    /// The vector lengths that it has.
+    pub vector_lengths: VectorLengths,
     /// Further kernel parameters.
     pub parameters: String,
     /// How many CPUs it has.
@@ -114,7 +116,7 @@ fn qemu(host: &Host, initramfs: &Path, report: &Path, log: &Path) -> Command {
         .arg(format!("tcg,thread={threads},tb-size=512"))
         .args([
             "-cpu",
-            host.cpu.qemu(),
+            &format!("{}{}", host.cpu.qemu(), host.vector_lengths.qemu()),
             "-smp",
             &host.cpus.to_string(),
             "-m",
@@ -385,6 +387,7 @@ mod tests {
             },
             mode: Mode::Vhe,
             cpu: Cpu::Max,
+            vector_lengths: VectorLengths::All,
             parameters: String::new(),
             cpus: CPUS,
             qemu_arguments: Vec::new(),

@@ -42,6 +42,61 @@ pub enum Cpu {
     CortexA57,
 }
 
+/// Vector lengths of SVE that the CPU `max` has. Architecture and QEMU have 128
+/// bits always, and all powers of two below the longest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum VectorLengths {
+    /// All, up to 2048 bits.
+    #[default]
+    All,
+    /// All up to this, in quadwords.
+    UpTo(u32),
+    /// Powers of two, up to 2048 bits.
+    PowersOfTwo,
+    /// Up to 1024 bits, without 384 and 896.
+    WithGaps,
+}
+
+impl VectorLengths {
+    /// All but the CPU's own.
+    pub const OTHERS: [Self; 6] = [
+        Self::UpTo(1),
+        Self::UpTo(2),
+        Self::UpTo(4),
+        Self::UpTo(8),
+        Self::PowersOfTwo,
+        Self::WithGaps,
+    ];
+
+    /// What comes behind the CPU in QEMU's -cpu.
+    pub fn qemu(self) -> String {
+        let off = |lengths: &[u32]| -> String {
+            let off = lengths.iter().map(|bits| format!(",sve{bits}=off"));
+            off.collect()
+        };
+        match self {
+            Self::All => String::new(),
+            Self::UpTo(quadwords) => format!(",sve-max-vq={quadwords}"),
+            Self::PowersOfTwo => {
+                let others: Vec<u32> = (1..16).filter(|n: &u32| !n.is_power_of_two()).collect();
+                let bits: Vec<u32> = others.iter().map(|quadwords| 128 * quadwords).collect();
+                off(&bits)
+            }
+            Self::WithGaps => format!(",sve-max-vq=8{}", off(&[384, 896])),
+        }
+    }
+
+    /// What comes behind the CPU in the name of a host.
+    pub fn suffix(self) -> String {
+        match self {
+            Self::All => String::new(),
+            Self::UpTo(quadwords) => format!("-sve{}", 128 * quadwords),
+            Self::PowersOfTwo => "-sve-powers-of-two".to_owned(),
+            Self::WithGaps => "-sve-with-gaps".to_owned(),
+        }
+    }
+}
+
 impl Mode {
     /// All modes.
     pub const ALL: [Self; 5] = [
@@ -224,6 +279,17 @@ mod tests {
         for cpu in Cpu::ALL {
             assert_eq!(parse::<Cpu>("CPU", cpu.name()).unwrap(), cpu);
         }
+    }
+
+    #[test]
+    fn vector_lengths_are_as_qemu_has_them() {
+        let qemu = VectorLengths::PowersOfTwo.qemu();
+        assert!(qemu.starts_with(",sve384=off,sve640=off,"), "{qemu}");
+        assert!(!qemu.contains("sve1024") && qemu.ends_with(",sve1920=off"));
+        let gaps = VectorLengths::WithGaps.qemu();
+        assert_eq!(gaps, ",sve-max-vq=8,sve384=off,sve896=off");
+        assert_eq!(VectorLengths::UpTo(4).suffix(), "-sve512");
+        assert_eq!(VectorLengths::All.qemu(), "");
     }
 
     #[test]

@@ -74,6 +74,13 @@ pub struct Kernel {
     pub vmlinux: PathBuf,
 }
 
+impl Kernel {
+    /// The tree that it was built from.
+    pub fn source(&self) -> PathBuf {
+        self.vmlinux.with_file_name("source")
+    }
+}
+
 /// `make` for arm64 with LLVM, the same for every use of the tree.
 pub fn make(ctx: &Context, tree: &Path, out: &Path) -> Command {
     let mut command = Command::new("make");

@@ -4,6 +4,7 @@
 use crate::host::Mode;
 use crate::image::Programs;
 use crate::plan::Step;
+use crate::sve_abi;
 use anyhow::Result;
 
 /// Programs that run only under `make test-full`, and why.
@@ -130,6 +131,9 @@ const SHORTER: &[(&str, &[&str])] = &[("kvm/arm64/debug-exceptions", &["-i", "50
 /// Behaviours (Documentation/behaviours.rst) that a program guards.
 const GUARDS: &[(&str, &str)] = &[
     ("aarch32", "b24"),
+    (sve_abi::BEHAVIOURS, "b31_b32_b33_b34"),
+    (sve_abi::LENGTHS, "b14_b15_b33"),
+    (sve_abi::FUZZ, "b31_b32_b33_b34"),
     ("syndromes", "b37"),
     ("syndromes-protected", "b37"),
     ("loregions", "b27"),

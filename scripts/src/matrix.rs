@@ -3,13 +3,15 @@
 
 use crate::contest::{self, Guests};
 use crate::faults;
-use crate::host::{Cpu, Mode};
+use crate::host::{Cpu, Mode, VectorLengths};
 use crate::hostile;
 use crate::image::Programs;
 use crate::kernel::Variant;
 use crate::kselftests;
+use crate::moves::Move;
 use crate::plan::{Plan, Step};
 use crate::prepare::Spec;
+use crate::sve_abi;
 use anyhow::Result;
 use std::path::Path;
 
@@ -111,6 +113,7 @@ fn spec(variant: Variant, mode: Mode, cpu: Cpu, steps: Vec<Step>) -> Spec {
         variant,
         mode,
         cpu,
+        vector_lengths: VectorLengths::All,
         parameters: KUNIT_AT_BOOT.to_owned(),
         plan: Plan { steps },
     }
@@ -137,13 +140,27 @@ pub fn traces(level: Level) -> &'static [Mode] {
     }
 }
 
+/// How guests go from host to host. A migration takes six seconds, most of it to
+/// start QEMU on an emulated host.
+pub fn moves(level: Level) -> Vec<Move> {
+    let (modes, count) = match level {
+        Level::Quick => return Vec::new(),
+        Level::Normal => (&[][..], 0),
+        Level::Full => (&SVE_MODES[..], 20),
+    };
+    let migrations = modes.iter().map(|&mode| Move::Migration(mode, count));
+    migrations
+        .chain(SVE_MODES.into_iter().map(Move::Relay))
+        .collect()
+}
+
 /// The number of hosts of a level.
 pub fn count(level: Level) -> usize {
     let twins = 2 * (Mode::ALL.len() + OTHER_CPUS.len());
     match level {
         Level::Quick => 1,
-        Level::Normal => twins + 3,
-        Level::Full => twins + 2 + Mode::ALL.len(),
+        Level::Normal => twins + 3 + vector_lengths_count(),
+        Level::Full => twins + 2 + Mode::ALL.len() + vector_lengths_count(),
     }
 }
 
@@ -154,6 +171,30 @@ fn with_faults(mode: Mode, steps: Vec<Step>) -> Spec {
         parameters: KUNIT_ON_REQUEST.to_owned(),
         ..spec(Variant::Faults, mode, Cpu::Max, steps)
     }
+}
+
+/// The modes in which guests with SVE differ; nested is VHE.
+const SVE_MODES: [Mode; 4] = [Mode::Vhe, Mode::Nvhe, Mode::Hvhe, Mode::Protected];
+
+/// How many hosts [`with_vector_lengths`] has.
+fn vector_lengths_count() -> usize {
+    SVE_MODES.len() * VectorLengths::OTHERS.len()
+}
+
+/// Hosts with other vector lengths than all, each set of lengths in each mode.
+fn with_vector_lengths(full: bool) -> Vec<Spec> {
+    let mut hosts = Vec::new();
+    for vector_lengths in VectorLengths::OTHERS {
+        for mode in SVE_MODES {
+            let steps = sve_abi::steps(Variant::Rust, mode, vector_lengths, full);
+            hosts.push(Spec {
+                vector_lengths,
+                parameters: KUNIT_ON_REQUEST.to_owned(),
+                ..spec(Variant::Rust, mode, Cpu::Max, steps)
+            });
+        }
+    }
+    hosts
 }
 
 /// The hosts of a level. Those that take longest come first, so that none is
@@ -174,6 +215,12 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
                 steps.push(step);
             }
         }
+        steps.extend(sve_abi::steps(
+            Variant::Sanitizer,
+            mode,
+            VectorLengths::All,
+            full,
+        ));
         hosts.push(spec(Variant::Sanitizer, mode, Cpu::Max, steps));
     }
     let names = hostile::names(checkout)?;
@@ -189,6 +236,9 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
             }
             steps.extend(syndromes(mode));
             steps.extend(loregions(mode, cpu));
+            if sve_abi::has_sve(cpu) {
+                steps.extend(sve_abi::steps(variant, mode, VectorLengths::All, full));
+            }
             steps.extend(kselftests::steps(programs, mode, full)?);
             // Once: they do not depend on how KVM runs, and max has most to test.
             if variant == Variant::Rust && cpu == Cpu::Max && mode == Mode::Vhe {
@@ -197,6 +247,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
             hosts.push(spec(variant, mode, cpu, steps));
         }
     }
+    hosts.extend(with_vector_lengths(full));
     let names = faults::names(checkout)?;
     let steps = names.iter().map(|name| faults::step(name)).collect();
     hosts.push(with_faults(Mode::Vhe, steps));
@@ -239,6 +290,7 @@ mod tests {
         for host in hosts_of(Level::Normal) {
             let syndromes = |step: &&Step| step.name.starts_with("syndromes");
             let wanted = match (host.variant, host.mode) {
+                _ if host.vector_lengths != VectorLengths::All => 0,
                 (Variant::Sanitizer | Variant::Faults, _) => 0,
                 (_, Mode::Protected) => 2,
                 _ => 1,

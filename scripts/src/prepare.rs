@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Host};
 use crate::context::Context;
-use crate::host::{Cpu, Mode};
+use crate::host::{Cpu, Mode, VectorLengths};
 use crate::image::{self, InUse, Programs};
 use crate::kernel::{self, Kernel, Variant};
 use crate::plan::Plan;
@@ -32,6 +32,8 @@ pub struct Spec {
     pub mode: Mode,
     /// On which CPU.
     pub cpu: Cpu,
+    /// With which vector lengths.
+    pub vector_lengths: VectorLengths,
     /// Further kernel parameters.
     pub parameters: String,
     /// What it is to do.
@@ -42,10 +44,11 @@ impl Spec {
     /// Its name in tables, logs and test names.
     pub fn name(&self) -> String {
         format!(
-            "{}-{}-{}",
+            "{}-{}-{}{}",
             self.variant.name(),
             self.mode.name(),
-            self.cpu.name()
+            self.cpu.name(),
+            self.vector_lengths.suffix()
         )
     }
 }
@@ -234,6 +237,7 @@ impl Built {
                 .clone(),
             mode: spec.mode,
             cpu: spec.cpu,
+            vector_lengths: spec.vector_lengths,
             parameters: spec.parameters.clone(),
             cpus: boot::CPUS,
             qemu_arguments: Vec::new(),

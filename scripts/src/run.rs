@@ -4,7 +4,7 @@
 use crate::boot::{self, Outcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
-use crate::host::{Cpu, Mode};
+use crate::host::{Cpu, Mode, VectorLengths};
 use crate::kernel::Variant;
 use crate::plan::{Plan, Step, Verdict};
 use crate::prepare::{self, Built, Spec};
@@ -35,6 +35,7 @@ pub fn run(ctx: &Context, mode: Mode, cpu: Cpu) -> Result<bool> {
         variant: Variant::Rust,
         mode,
         cpu,
+        vector_lengths: VectorLengths::All,
         parameters: String::new(),
         plan: Plan { steps },
     };
@@ -120,6 +121,7 @@ pub fn boot_one(
         variant,
         mode,
         cpu,
+        vector_lengths: VectorLengths::All,
         parameters: parameters.to_owned(),
         plan: Plan { steps },
     };

@@ -11,11 +11,12 @@ use crate::context::Context;
 use crate::entry;
 use crate::error::hinted;
 use crate::faults;
-use crate::host::{Cpu, Mode};
+use crate::host::{Mode, VectorLengths};
 use crate::hostile;
 use crate::kernel::{self, Kernel, Variant};
 use crate::kselftests;
 use crate::matrix::{self, Level};
+use crate::moves::Move;
 use crate::plan::{End, Verdict};
 use crate::prepare::{self, Built, Spec};
 use crate::process;
@@ -23,10 +24,12 @@ use crate::progress::Step;
 use crate::reference;
 use crate::results::Results;
 use crate::side_by_side::side_by_side;
+use crate::sve_abi;
 use crate::switch_faults;
 use crate::table;
 use crate::trace::{self, Tracer, Traces};
 use anyhow::Result;
+use std::path::Path;
 
 /// Hosts that run at the same time. Each has two CPUs, of which the selftests
 /// use one most of the time; those that are traced have one.
@@ -44,12 +47,14 @@ struct Ran {
 enum Job<'a> {
     Host(Spec),
     Trace(Mode, &'a Tracer),
+    Move(Move),
 }
 
 /// What came of it.
 enum Done {
     Host(Ran),
     Trace(Mode, Result<Traces>),
+    Move(Move, Result<()>),
 }
 
 /// Runs the tests of `level`; of hosts and traces, only those with `only` in
@@ -76,8 +81,12 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     if with_tests {
         proofs += entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
     }
+    let moves = match only {
+        "" => matrix::moves(level).len(),
+        _ => 0,
+    };
     ctx.ui
-        .expect(checks::ALL.len() + building + proofs + tracing + hosts);
+        .expect(checks::ALL.len() + building + proofs + tracing + hosts + moves);
     for check in &checks::ALL {
         let step = ctx.ui.step(check.name);
         let (verdict, detail) = check.verdict(ctx, &step);
@@ -85,7 +94,7 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
         results.add(&ctx.ui, check.name, verdict, &detail);
     }
 
-    let built = build(ctx, variants, with_tests, &mut results)?;
+    let built = build(ctx, level, only, &mut results)?;
     if let Some(built) = &built {
         prove(ctx, built, &mut results);
         // Without both, a build is what failed.
@@ -181,24 +190,29 @@ fn hold_against_c(ctx: &Context, c: &Kernel, rust: &Kernel, results: &mut Result
 }
 
 /// Builds what the hosts need. A build that fails is a test that fails.
-fn build(
-    ctx: &Context,
-    variants: &[Variant],
-    with_tests: bool,
-    results: &mut Results,
-) -> Result<Option<Built>> {
+fn build(ctx: &Context, level: Level, only: &str, results: &mut Results) -> Result<Option<Built>> {
     let mut add = |name: String, error: anyhow::Error| {
         let (verdict, detail) = Verdict::failed(&error);
         results.add(&ctx.ui, name, verdict, &detail);
     };
-    let mut built = match Built::new(ctx, &[], with_tests) {
+    let mut built = match Built::new(ctx, &[], level != Level::Quick) {
         Ok(built) => built,
         Err(error) => {
             add("build/programs".to_owned(), error);
             return Ok(None);
         }
     };
-    let variants = match built.add_all(ctx, variants) {
+    let mut variants = matrix::variants(level).to_vec();
+    if !only.is_empty() {
+        let mut specs = matrix::hosts(level, &built.programs, &ctx.checkout)?;
+        choose(&mut specs, only);
+        // These two are compared without hosts, too.
+        variants.retain(|&variant| {
+            matches!(variant, Variant::Rust | Variant::C)
+                || specs.iter().any(|spec| spec.variant == variant)
+        });
+    }
+    let variants = match built.add_all(ctx, &variants) {
         Ok(variants) => variants,
         Err(error) => {
             add("build/tree".to_owned(), error);
@@ -227,17 +241,22 @@ fn prove(ctx: &Context, built: &Built, results: &mut Results) {
     }
 }
 
+/// Whether `c` is the C host that the host `rust` is compared with.
+fn is_c_twin(c: &Spec, rust: &Spec) -> bool {
+    let machine = |spec: &Spec| (spec.mode, spec.cpu, spec.vector_lengths);
+    c.variant == Variant::C && machine(c) == machine(rust)
+}
+
 /// Keeps the hosts with `only` in their names, and the C hosts that those with
 /// Rust are compared with.
 fn choose(specs: &mut Vec<Spec>, only: &str) {
-    let chosen: Vec<(Mode, Cpu)> = specs
+    let chosen: Vec<Spec> = specs
         .iter()
         .filter(|spec| spec.variant == Variant::Rust && spec.name().contains(only))
-        .map(|spec| (spec.mode, spec.cpu))
+        .cloned()
         .collect();
     specs.retain(|spec| {
-        let is_twin = spec.variant == Variant::C && chosen.contains(&(spec.mode, spec.cpu));
-        is_twin || spec.name().contains(only)
+        spec.name().contains(only) || chosen.iter().any(|rust| is_c_twin(spec, rust))
     });
 }
 
@@ -253,7 +272,9 @@ fn run_all(
 ) -> Result<(Vec<Vec<String>>, String)> {
     let mut specs = matrix::hosts(level, &built.programs, &ctx.checkout)?;
     choose(&mut specs, only);
-    if specs.is_empty() && modes.is_empty() {
+    let mut moves = matrix::moves(level);
+    moves.retain(|guest| guest.name().contains(only));
+    if specs.is_empty() && modes.is_empty() && moves.is_empty() {
         return Err(hinted(
             format!("no host or trace has {only} in its name"),
             "such as rust-vhe-max or trace-nvhe: make test lists them all",
@@ -264,6 +285,7 @@ fn run_all(
         [] => None,
         _ => tracer(ctx, built, results),
     };
+    jobs.extend(moves.into_iter().map(Job::Move));
     // They take seconds, so they come last.
     if let Some(tracer) = &tracer {
         jobs.extend(modes.iter().map(|&mode| Job::Trace(mode, tracer)));
@@ -273,11 +295,17 @@ fn run_all(
         match done {
             Done::Host(host) => ran.push(host),
             Done::Trace(mode, result) => traces.push((mode, result)),
+            Done::Move(guest, result) => {
+                let (verdict, detail) = Verdict::of(result);
+                results.add(&ctx.ui, guest.name(), verdict, &detail);
+            }
         }
     }
+    // The tree that was built: it has the patches.
+    let source = built.kernel(Variant::Rust)?.source();
     let rows = ran
         .iter()
-        .map(|host| judge(ctx, host, &ran, results))
+        .map(|host| judge(ctx, host, &ran, &source, results))
         .collect();
     if let Some(tracer) = &tracer {
         for (mode, result) in &traces {
@@ -311,6 +339,12 @@ fn work(ctx: &Context, built: &Built, level: Level, job: Job<'_>) -> Done {
         Job::Trace(mode, tracer) => {
             let recall = level != Level::Full;
             return Done::Trace(mode, trace::record(ctx, built, tracer, mode, recall));
+        }
+        Job::Move(guest) => {
+            let step = ctx.ui.step(&guest.name());
+            let result = guest.run(ctx, built, &step);
+            step.end(if result.is_ok() { "passed" } else { "FAILED" });
+            return Done::Move(guest, result);
         }
     };
     let step = ctx.ui.step(&format!("host {}", spec.name()));
@@ -350,9 +384,7 @@ fn boot_or_recall(
 
 /// The end of the step `name` on the host that is as `spec`, but with C.
 fn with_c<'a>(ran: &'a [Ran], spec: &Spec, name: &str) -> Option<&'a End> {
-    let twin = ran.iter().find(|r| {
-        r.spec.variant == Variant::C && r.spec.mode == spec.mode && r.spec.cpu == spec.cpu
-    })?;
+    let twin = ran.iter().find(|r| is_c_twin(&r.spec, spec))?;
     twin.outcome
         .as_ref()
         .ok()?
@@ -414,7 +446,13 @@ fn judge_trace(
 }
 
 /// Adds what a host showed to `results` and returns its row of the table.
-fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<String> {
+fn judge(
+    ctx: &Context,
+    host: &Ran,
+    ran: &[Ran],
+    source: &Path,
+    results: &mut Results,
+) -> Vec<String> {
     let name = host.spec.name();
     let ui = &ctx.ui;
     let outcome = match &host.outcome {
@@ -512,6 +550,10 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<S
                 detail = format!("{lines}    log: {}\n", outcome.log.display());
             }
             selftests.add(&verdict);
+            if step.name == sve_abi::FUZZ && verdict == Verdict::Passed {
+                let errors = sve_abi::judge_errors(end, source);
+                results.add(ui, format!("b35:errors@{name}"), errors, &detail);
+            }
             results.add(
                 ui,
                 format!("{}@{name}", kselftests::test_name(&step.name)),
@@ -531,7 +573,7 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<S
             let log = format!("    log: {}\n", outcome.log.display());
             results.add(ui, format!("kunit:{}@{name}", case.name), verdict, &log);
         }
-        if kunit.total == 0 {
+        if kunit.total == 0 && host.spec.vector_lengths == VectorLengths::All {
             results.add(
                 ui,
                 format!("kunit@{name}"),
@@ -564,6 +606,7 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], results: &mut Results) -> Vec<S
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::host::Cpu;
     use crate::plan::Plan;
 
     fn chosen(only: &str) -> Vec<String> {
@@ -571,6 +614,7 @@ mod tests {
             variant,
             mode,
             cpu,
+            vector_lengths: VectorLengths::All,
             parameters: String::new(),
             plan: Plan::default(),
         };
@@ -580,6 +624,11 @@ mod tests {
             spec(Variant::C, Mode::Vhe, Cpu::Max),
             spec(Variant::Rust, Mode::Vhe, Cpu::NeoverseN1),
             spec(Variant::C, Mode::Vhe, Cpu::NeoverseN1),
+            // Nothing is compared with another machine.
+            Spec {
+                vector_lengths: VectorLengths::UpTo(1),
+                ..spec(Variant::Rust, Mode::Vhe, Cpu::Max)
+            },
         ];
         choose(&mut specs, only);
         specs.iter().map(Spec::name).collect()
@@ -587,10 +636,12 @@ mod tests {
 
     #[test]
     fn a_rust_host_comes_with_the_c_host_that_it_is_compared_with() {
-        assert_eq!(chosen("rust-vhe-max"), ["rust-vhe-max", "c-vhe-max"]);
+        let both = ["rust-vhe-max", "c-vhe-max", "rust-vhe-max-sve128"];
+        assert_eq!(chosen("rust-vhe-max"), both);
+        assert_eq!(chosen("sve128"), ["rust-vhe-max-sve128"]);
         assert_eq!(chosen("sanitizer"), ["sanitizer-vhe-max"]);
         assert_eq!(chosen("c-vhe-neo"), ["c-vhe-neoverse-n1"]);
-        assert_eq!(chosen("").len(), 5);
+        assert_eq!(chosen("").len(), 6);
         assert!(chosen("no-such-host").is_empty());
     }
 }

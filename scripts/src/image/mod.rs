@@ -45,23 +45,26 @@ const USERLAND_MIB: u64 = 700;
 const IMAGE_MIB: u64 = 300;
 
 /// Programs of selftests/ that hosts have in /kvm-rust/bin.
-const OURS: [&str; 6] = [
+const OURS: [&str; 8] = [
     "aarch32",
     "contest",
     "hostile-host",
     "kunit",
+    "migration",
+    "sve-abi",
     "syndromes",
     "vmm",
 ];
 /// Guests without an operating system that hosts have in /kvm-rust/guest: those
 /// of selftests/exits and selftests/syndromes.
-const BARE_GUESTS: [&str; 7] = [
+const BARE_GUESTS: [&str; 8] = [
     "exit-first-fp",
     "exit-hypercall",
     "exit-timer",
     "exit-vgic-mmio",
     "exit-vmm-mmio",
     "registers",
+    "sve-worker",
     "syndromes-guest",
 ];
 

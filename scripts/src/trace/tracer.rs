@@ -11,7 +11,7 @@ use super::{plugin, Traces, Windows};
 use crate::boot::{self, Host, Outcome};
 use crate::context::Context;
 use crate::error::hinted;
-use crate::host::{Cpu, Mode};
+use crate::host::{Cpu, Mode, VectorLengths};
 use crate::kernel::Variant;
 use crate::plan::{Plan, Verdict};
 use crate::prepare::{Built, Spec};
@@ -78,6 +78,7 @@ impl Tracer {
                 variant,
                 mode,
                 cpu,
+                vector_lengths: VectorLengths::All,
                 // The plugin looks for the kernel where vmlinux says it is.
                 parameters: "nokaslr".to_owned(),
                 plan: Plan {

@@ -39,7 +39,7 @@ fn set_up(vcpu: &mut VcpuFd) -> Errno {
 /// The lie is told when another vCPU of the VM is loaded, and taken back in the same way.
 pub fn with_lie(controls: &Controls, lie: &str) -> Result<Errno> {
     let kvm = Kvm::new().context("cannot open /dev/kvm")?;
-    let vm = kvm.create_vm().context("cannot create a VM")?;
+    let vm = kvm.create_vm_with_type(0).context("cannot create a VM")?;
     let mut first = vcpu(&vm, 0)?;
     let mut second = vcpu(&vm, 1)?;
     let before = controls.told()?;

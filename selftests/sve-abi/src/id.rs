@@ -12,27 +12,27 @@ pub const CORE: u64 = 0x10 << 16;
 /// SVE.
 pub const SVE: u64 = 0x15 << 16;
 /// The set of vector lengths.
-pub const VECTOR_LENGTHS: u64 = ARM64 | 6 << SIZE_SHIFT | SVE | 0xffff;
+pub const VECTOR_LENGTHS: u64 = ARM64 | (6 << SIZE_SHIFT) | SVE | 0xffff;
 
 /// Zn, a slice of it.
 pub const fn z(n: u64, slice: u64) -> u64 {
-    ARM64 | 8 << SIZE_SHIFT | SVE | n << 5 | slice
+    ARM64 | (8 << SIZE_SHIFT) | SVE | (n << 5) | slice
 }
 
 /// Pn, a slice of it.
 pub const fn p(n: u64, slice: u64) -> u64 {
-    ARM64 | 5 << SIZE_SHIFT | SVE | 0x400 | n << 5 | slice
+    ARM64 | (5 << SIZE_SHIFT) | SVE | 0x400 | (n << 5) | slice
 }
 
 /// FFR, a slice of it.
 pub const fn ffr(slice: u64) -> u64 {
-    ARM64 | 5 << SIZE_SHIFT | SVE | 0x600 | slice
+    ARM64 | (5 << SIZE_SHIFT) | SVE | 0x600 | slice
 }
 
 /// A core register of `1 << size` bytes: its place in `struct kvm_regs`, in
 /// words of 32 bits.
 pub const fn core(size: u64, word: u64) -> u64 {
-    ARM64 | size << SIZE_SHIFT | CORE | word
+    ARM64 | (size << SIZE_SHIFT) | CORE | word
 }
 
 /// Place of V0 in `struct kvm_regs`: behind X0 to X30, SP, PC, PSTATE, SP_EL1,
@@ -52,7 +52,7 @@ pub const FPCR: u64 = core(2, V0 + 4 * 32 + 1);
 
 /// The bytes of a register with this id.
 pub const fn size(id: u64) -> usize {
-    1 << (id >> SIZE_SHIFT & 0xf)
+    1 << ((id >> SIZE_SHIFT) & 0xf)
 }
 
 /// All registers of SVE, in the order of KVM_GET_REG_LIST.

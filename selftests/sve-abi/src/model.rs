@@ -2,6 +2,9 @@
 
 //! What a vCPU's calls must come to.
 
+use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
 use crate::call::{Call, Errno, Memory, Outcome, SVE};
 use crate::id;
 
@@ -92,23 +95,20 @@ fn register(id: u64) -> Result<Register, Errno> {
     }
 }
 
-fn sve_register(id: u64) -> Option<Register> {
-    if id == id::VECTOR_LENGTHS {
-        return Some(Register::VectorLengths);
-    }
+/// All registers of SVE by their ids.
+static SVE_REGISTERS: LazyLock<BTreeMap<u64, Register>> = LazyLock::new(|| {
+    let mut registers = BTreeMap::from([(id::VECTOR_LENGTHS, Register::VectorLengths)]);
     for slice in 0..32 {
-        let n = |of: &dyn Fn(u64) -> u64, count| (0..count).find(|&n| of(n) == id);
-        if let Some(n) = n(&|n| id::z(n, slice), 32) {
-            return Some(Register::Z(n as usize, slice));
-        }
-        if let Some(n) = n(&|n| id::p(n, slice), 16) {
-            return Some(Register::P(n as usize, slice));
-        }
-        if id == id::ffr(slice) {
-            return Some(Register::P(16, slice));
-        }
+        let z = (0..32).map(|n| (id::z(n, slice), Register::Z(n as usize, slice)));
+        let p = (0..16).map(|n| (id::p(n, slice), Register::P(n as usize, slice)));
+        registers.extend(z.chain(p));
+        registers.insert(id::ffr(slice), Register::P(16, slice));
     }
-    None
+    registers
+});
+
+fn sve_register(id: u64) -> Option<Register> {
+    SVE_REGISTERS.get(&id).copied()
 }
 
 /// Words of 32 bits in `struct kvm_regs`, behind whose end is FPCR and two
@@ -136,8 +136,9 @@ fn core_register(id: u64) -> Result<Register, Errno> {
 #[derive(Clone, Debug)]
 pub struct Vcpu {
     host: Host,
-    /// Whether it was initialised with SVE, once it has been.
-    initialised: Option<bool>,
+    /// Whether the VM's vCPUs have SVE, once the first was initialised.
+    vm_has_sve: Option<bool>,
+    initialised: bool,
     sve: Sve,
     v: [[u8; 16]; 32],
     fpsr: [u8; 4],
@@ -149,11 +150,20 @@ impl Vcpu {
     pub fn new(host: Host) -> Self {
         Self {
             host,
-            initialised: None,
+            vm_has_sve: None,
+            initialised: false,
             sve: Sve::Absent,
             v: [[0; 16]; 32],
             fpsr: [0; 4],
             fpcr: [0; 4],
+        }
+    }
+
+    /// The same, of a VM one of whose vCPUs was initialised already.
+    pub fn of_vm(host: Host, sve: bool) -> Self {
+        Self {
+            vm_has_sve: Some(sve),
+            ..Self::new(host)
         }
     }
 
@@ -166,7 +176,7 @@ impl Vcpu {
         if let Call::Init { sve } = *call {
             return self.init(sve);
         }
-        if self.initialised.is_none() {
+        if !self.initialised {
             return Err(Errno::ENOEXEC);
         }
         match call {
@@ -190,9 +200,10 @@ impl Vcpu {
         if sve && !self.host.has_sve() {
             return Err(Errno::EINVAL);
         }
-        if *self.initialised.get_or_insert(sve) != sve {
+        if *self.vm_has_sve.get_or_insert(sve) != sve {
             return Err(Errno::EINVAL);
         }
+        self.initialised = true;
         self.sve = match self.sve {
             _ if !sve => Sve::Absent,
             Sve::Finalized { longest, .. } => Sve::Finalized {
@@ -324,10 +335,10 @@ mod tests {
         assert_eq!(register(id::v(31)), Ok(Register::V(31)));
         assert_eq!(register(id::ffr(31) + 1), Err(Errno::EINVAL));
         // Another size.
-        let id = id::z(0, 0) ^ 1 << id::SIZE_SHIFT;
+        let id = id::z(0, 0) ^ (1 << id::SIZE_SHIFT);
         assert_eq!(register(id), Err(Errno::EINVAL));
         // Another architecture.
-        assert_eq!(register(id::z(0, 0) ^ 1 << 60), Err(Errno::EINVAL));
+        assert_eq!(register(id::z(0, 0) ^ (1 << 60)), Err(Errno::EINVAL));
         assert_eq!(register(id::core(2, CORE_WORDS)), Err(Errno::ENOENT));
         // A V register by 32 bits.
         assert_eq!(register(id::core(2, id::V0)), Err(Errno::EINVAL));

@@ -64,18 +64,18 @@ fn register(rng: &mut impl RngCore) -> u64 {
         // Any id of SVE.
         _ => {
             id::ARM64
-                | rng.random_range(0..16) << id::SIZE_SHIFT
+                | (rng.random_range(0..16) << id::SIZE_SHIFT)
                 | id::SVE
                 | rng.random_range(0..1 << 16)
         }
     };
     match rng.random_range(0..30) {
         // Another size.
-        0 => id & !(0xf << id::SIZE_SHIFT) | rng.random_range(0..16) << id::SIZE_SHIFT,
+        0 => id & !(0xf << id::SIZE_SHIFT) | (rng.random_range(0..16) << id::SIZE_SHIFT),
         // A bit that no id has.
-        1 => id | 1 << rng.random_range(32..52),
+        1 => id | (1 << rng.random_range(32..52)),
         // Another architecture.
-        2 => id ^ 1 << rng.random_range(56..64),
+        2 => id ^ (1 << rng.random_range(56..64)),
         _ => id,
     }
 }
