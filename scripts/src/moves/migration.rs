@@ -18,7 +18,7 @@ use std::path::Path;
 /// emulated next to another.
 const LIMIT_S: u64 = 1800;
 
-/// QEMU 10.0 leaves the rest of longer registers behind when it migrates a guest.
+/// QEMU 10.0 leaves the rest of longer registers behind: Documentation/testing.rst.
 const LENGTHS: VectorLengths = VectorLengths::UpTo(8);
 
 /// The hosts; the guest starts on the first.

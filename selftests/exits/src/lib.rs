@@ -37,18 +37,8 @@ pub const SYSTEM_RESET: u32 = 0x8400_0009;
 macro_rules! guest {
     (marker: $marker:literal, setup: $setup:expr, exit: $exit:expr, $($operands:tt)*) => {
         core::arch::global_asm!(
-            // The header of Documentation/arch/arm64/booting.rst.
-            ".pushsection .image.header, \"ax\"",
-            ".global _start",
-            "_start:",
-            "b      1f",
-            ".long  0",
-            // Offset from RAM, size, and flags: little-endian, 4 KiB pages.
-            ".quad  0, _image_size, 2",
-            ".quad  0, 0, 0",
-            ".ascii \"ARM\\x64\"",
-            ".long  0",
-            ".popsection",
+            // By its path from src/bin/.
+            include_str!("../image_header.s"),
 
             ".pushsection .image.text, \"ax\"",
             "1:",

@@ -3,7 +3,7 @@
 // are what it made of them. x19 is the number of the round.
 //
 // It starts at EL1 with x0: where it says what it found; x1: memory for a Z
-// register; x5: which bits of FPCR.RMode it works with. What it stores at x0 is x19, or 1 << 62 and the number of a check
+// register; x5: which bits of FPSR it works with. What it stores at x0 is x19, or 1 << 62 and the number of a check
 // that failed: 0 to 31 for Z registers, 32 to 47 for P registers, 48 for FFR, 49 for
 // FPSR, 50 for FPCR, 51 for the vector length; and 8 bytes behind it, what the last
 // three were.
@@ -36,9 +36,9 @@ sve_guest_start:
 	whilelo	p\n\().b, xzr, x2
 	.endr
 	wrffr	p2.b
-	and	x2, x19, #0x1f
-	msr	fpsr, x2
 	and	x2, x19, x5
+	msr	fpsr, x2
+	and	x2, x19, #3
 	lsl	x2, x2, #22
 	msr	fpcr, x2
 
@@ -58,12 +58,12 @@ sve_guest_start:
 	b.ne	3f
 	mov	x6, #49
 	mrs	x2, fpsr
-	and	x3, x19, #0x1f
+	and	x3, x19, x5
 	cmp	x2, x3
 	b.ne	3f
 	mov	x6, #50
 	mrs	x2, fpcr
-	and	x3, x19, x5
+	and	x3, x19, #3
 	cmp	x2, x3, lsl #22
 	b.ne	3f
 	// P0: all true. P1 is what others are compared with, and made again.

@@ -3,6 +3,7 @@
 //! What the guest says: `exits/src/bin/sve_worker.rs`.
 
 use anyhow::{bail, Result};
+use sve_abi::worker::Says;
 
 /// The guest, for QEMU's -kernel.
 pub const IMAGE: &str = "/kvm-rust/guest/sve-worker";
@@ -13,9 +14,6 @@ pub const SAYS: u64 = RAM + 0x100_0000;
 /// Where QEMU has a guest's memory.
 const RAM: u64 = 0x4000_0000;
 
-/// What is set in what it says if a register was other than it must be.
-const MISMATCH: u64 = 1 << 62;
-
 /// The round that the guest is in, of what QEMU's monitor prints of the two
 /// numbers at [`SAYS`].
 pub fn round(printed: &str) -> Result<u64> {
@@ -24,23 +22,9 @@ pub fn round(printed: &str) -> Result<u64> {
     let Some([says, value]) = numbers.as_deref() else {
         bail!("instead of the guest's memory, QEMU shows {printed}");
     };
-    if says & MISMATCH != 0 {
-        let register = register(says & !MISMATCH);
-        bail!("{register} was not what it must be ({value:#x})");
-    }
-    Ok(*says)
-}
-
-/// The register with a number that the guest has for it.
-fn register(number: u64) -> String {
-    match number {
-        0..32 => format!("Z{number}"),
-        32..48 => format!("P{}", number - 32),
-        48 => "FFR".to_owned(),
-        49 => "FPSR".to_owned(),
-        50 => "FPCR".to_owned(),
-        51 => "the vector length".to_owned(),
-        _ => format!("something ({number})"),
+    match Says::from(*says) {
+        Says::Round(round) => Ok(round),
+        Says::Mismatch(register) => bail!("{register} was not what it must be ({value:#x})"),
     }
 }
 

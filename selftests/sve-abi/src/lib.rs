@@ -11,3 +11,4 @@ pub mod call;
 pub mod id;
 pub mod model;
 pub mod random;
+pub mod worker;

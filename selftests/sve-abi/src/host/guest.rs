@@ -14,6 +14,7 @@ use nix::sys::mman::{mmap_anonymous, munmap, MapFlags, ProtFlags};
 use sve_abi::call::{Call, Outcome, SVE};
 use sve_abi::id;
 use sve_abi::model::Host;
+use sve_abi::worker::Says;
 
 use super::interrupt::Interrupts;
 use super::saved::{Bytes, Saved};
@@ -37,6 +38,9 @@ const DEVICE: u64 = 0x1000_0000;
 
 /// PSTATE at the start: EL1h, exceptions masked.
 const PSTATE: u64 = 0x3c5;
+
+/// The cumulative exception bits of FPSR that the guest works with.
+const FPSR_BITS: u64 = 0x1f;
 
 /// X0 to X30.
 const fn x(n: u64) -> u64 {
@@ -81,15 +85,6 @@ impl Drop for Memory {
         // SAFETY: The VM is gone, or cannot run any more.
         let _ = unsafe { munmap(self.0.cast(), SIZE) };
     }
-}
-
-/// Why the guest does not run.
-#[derive(Debug, PartialEq, Eq)]
-enum Stop {
-    /// It stored this.
-    Stored(u64),
-    /// It was interrupted.
-    Interrupted,
 }
 
 /// The guest.
@@ -137,7 +132,7 @@ impl Guest {
         for (id, value) in [
             (x(0), DEVICE),
             (x(1), RAM + PAGE as u64),
-            (x(5), 3),
+            (x(5), FPSR_BITS),
             (PC, RAM),
             (PSTATE_ID, PSTATE),
         ] {
@@ -152,43 +147,39 @@ impl Guest {
         self.vcpu.expect(&finalize, &Outcome::Done)
     }
 
-    /// Runs the guest until it stores something, or is interrupted.
-    fn run(&mut self) -> Result<Stop> {
+    /// Runs the guest until it says something. `None` if it is interrupted.
+    fn run(&mut self) -> Result<Option<Says>> {
         match self.vcpu.run() {
             Ok(VcpuExit::MmioWrite(DEVICE, bytes)) => {
                 let bytes = bytes.try_into().context("it stored something else")?;
-                Ok(Stop::Stored(u64::from_le_bytes(bytes)))
+                Ok(Some(u64::from_le_bytes(bytes).into()))
             }
             Ok(exit) => bail!("the guest left in an unexpected way: {exit:?}"),
-            Err(error) if error.errno() == Errno::EINTR as i32 => Ok(Stop::Interrupted),
+            Err(error) if error.errno() == Errno::EINTR as i32 => Ok(None),
             Err(error) => Err(error).context("KVM_RUN"),
         }
     }
 
-    /// Whether what it stored is the number of a round, and not that of a register
-    /// that was other than it must be.
-    fn is_round(stored: u64) -> bool {
-        stored & (1 << 62) == 0
+    /// Runs the guest until all registers were right in a round, which it returns.
+    /// `None` if it is interrupted.
+    fn next_round(&mut self) -> Result<Option<u64>> {
+        match self.run()? {
+            Some(Says::Mismatch(register)) => bail!(
+                "{register} was not what it must be in round {}",
+                self.round()?
+            ),
+            Some(Says::Round(round)) => Ok(Some(round)),
+            None => Ok(None),
+        }
     }
 
-    /// Runs the guest until it has gone on by `rounds` rounds, and all registers
-    /// were right. Returns how often it was interrupted.
-    pub fn work(&mut self, rounds: u64) -> Result<u64> {
-        let mut interrupted = 0;
+    /// Runs the guest until it has gone on by `rounds` rounds.
+    pub fn work(&mut self, rounds: u64) -> Result<()> {
         let mut end = None;
         loop {
-            match self.run()? {
-                Stop::Interrupted => interrupted += 1,
-                Stop::Stored(round) => {
-                    ensure!(
-                        Self::is_round(round),
-                        "a register was not what it must be in round {}",
-                        self.round()?
-                    );
-                    if round >= *end.get_or_insert(round + rounds) {
-                        return Ok(interrupted);
-                    }
-                }
+            match self.next_round()? {
+                Some(round) if round >= *end.get_or_insert(round + rounds) => return Ok(()),
+                _ => (),
             }
         }
     }
@@ -196,9 +187,7 @@ impl Guest {
     /// Runs the guest until it is interrupted, wherever it is.
     pub fn interrupt(&mut self) -> Result<()> {
         let _interrupts = Interrupts::start()?;
-        while let Stop::Stored(round) = self.run()? {
-            ensure!(Self::is_round(round), "a register was not what it must be");
-        }
+        while self.next_round()?.is_some() {}
         Ok(())
     }
 
@@ -275,7 +264,7 @@ fn through_the_abi(guest: &mut Guest, longest: u32) -> Result<()> {
     for id in id::all().skip(1) {
         guest.vcpu.set(id, &must(id, other, longest))?;
     }
-    let (fpsr, fpcr) = ((other & 0x1f) as u32, ((other & 3) << 22) as u32);
+    let (fpsr, fpcr) = ((other & FPSR_BITS) as u32, ((other & 3) << 22) as u32);
     guest.vcpu.set(id::FPSR, &fpsr.to_le_bytes())?;
     guest.vcpu.set(id::FPCR, &fpcr.to_le_bytes())?;
     guest.work(64)?;
@@ -288,7 +277,7 @@ fn to_another_vm(mut guest: Guest) -> Result<()> {
     guest.interrupt()?;
     let saved = guest.save()?;
     drop(guest);
-    Guest::load(&saved)?.work(64).map(drop)
+    Guest::load(&saved)?.work(64)
 }
 
 pub fn run() -> Result<()> {
