@@ -62,9 +62,7 @@ pub fn supported() -> Result<bool> {
 impl Machine {
     /// Creates the machine, with the guest in its memory.
     pub fn new(options: &Options) -> Result<Self> {
-        let vm = open()?
-            .create_vm_with_type(0)
-            .context("cannot create a VM")?;
+        let vm = open()?.create_vm().context("cannot create a VM")?;
         let base = GuestAddress(RAM.into());
         let memory: GuestMemoryMmap = GuestMemoryMmap::from_ranges(&[(base, RAM_SIZE as usize)])
             .context("cannot map the guest's memory")?;

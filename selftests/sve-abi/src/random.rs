@@ -18,16 +18,17 @@ pub fn call(rng: &mut impl RngCore, host: &Host, sve: bool) -> Call {
         0..30 => Call::Init {
             sve: sve ^ rng.random_ratio(1, 8),
         },
-        30..60 => Call::Finalize {
+        // Seldom, so that there is time before it as well.
+        30..37 => Call::Finalize {
             feature: match rng.random_range(0..4) {
                 0 => rng.random_range(-2..10),
                 _ => SVE,
             },
         },
-        60..65 => Call::FinalizeFromNowhere,
-        65..75 => Call::OneRegFromNowhere { set: rng.random() },
-        75..95 => Call::List { room: rng.random() },
-        95..110 => Call::Run,
+        37..42 => Call::FinalizeFromNowhere,
+        42..52 => Call::OneRegFromNowhere { set: rng.random() },
+        52..85 => Call::List { room: rng.random() },
+        85..110 => Call::Run,
         110..550 => {
             let id = register(rng);
             let to = memory(rng, id, |rng, bytes| rng.fill_bytes(bytes));
