@@ -3,10 +3,10 @@
 // are what it made of them. x19 is the number of the round.
 //
 // It starts at EL1 with x0: where it says what it found; x1: memory for a Z
-// register; x5: which bits of FPSR it works with. What it stores at x0 is x19, or 1 << 62 and the number of a check
-// that failed: 0 to 31 for Z registers, 32 to 47 for P registers, 48 for FFR, 49 for
-// FPSR, 50 for FPCR, 51 for the vector length; and 8 bytes behind it, what the last
-// three were.
+// register; x5: which bits of FPSR it works with. What it stores at x0 is x19, or
+// 1 << 62 and the number of a check that failed: 0 to 31 for Z registers, 32 to 47
+// for P registers, 48 for FFR, 49 for FPSR, 50 for FPCR, 51 for the vector length;
+// and 8 bytes behind it, what the last three were.
 
 .arch_extension sve
 .global sve_guest_start

@@ -32,6 +32,11 @@ impl Host {
         self.lengths != 0
     }
 
+    /// The lengths that guests can have, in quadwords.
+    pub fn quadwords(self) -> impl Iterator<Item = u32> {
+        (1..=self.longest).filter(move |n| self.lengths & (1 << (n - 1)) != 0)
+    }
+
     /// The value of KVM_REG_ARM64_SVE_VLS up to `longest` quadwords.
     pub fn set_up_to(&self, longest: u32) -> [u8; 64] {
         let mut words = [0; 64];
@@ -302,8 +307,9 @@ impl Vcpu {
         };
         let wanted = from.read(64).ok_or(Errno::EFAULT)?;
         // Of the sets that can be had, this is one.
-        *longest = (1..=self.host.longest)
-            .filter(|n| self.host.lengths & (1 << (n - 1)) != 0)
+        *longest = self
+            .host
+            .quadwords()
             .find(|&n| self.host.set_up_to(n) == wanted)
             .ok_or(Errno::EINVAL)?;
         Ok(())

@@ -80,11 +80,6 @@ fn finalized(host: &Host, longest: u32) -> Result<(Vm, Vcpu)> {
     Ok((vm, vcpu))
 }
 
-/// The host's lengths, in quadwords.
-fn lengths_of(host: &Host) -> impl Iterator<Item = u32> + '_ {
-    (1..=host.longest).filter(|n| host.lengths & (1 << (n - 1)) != 0)
-}
-
 fn b31_without_sve(host: &Host, _: bool) -> Result<()> {
     let vm = Vm::new(false)?;
     let mut vcpu = vm.initialised(1)?;
@@ -130,7 +125,7 @@ fn b31_default(host: &Host, _: bool) -> Result<()> {
 fn b31_sets(host: &Host, _: bool) -> Result<()> {
     let (_vm, mut vcpu) = with_sve()?;
     let vls = id::VECTOR_LENGTHS;
-    for longest in lengths_of(host) {
+    for longest in host.quadwords() {
         let right = host.set_up_to(longest);
         vcpu.set(vls, &right)?;
         ensure!(
@@ -242,7 +237,7 @@ fn b32_no_memory(host: &Host, _: bool) -> Result<()> {
     faults::set_up()?;
     // From the slab, whose allocations are the ones that fail.
     let vm = Vm::new(true)?;
-    for longest in lengths_of(host).filter(|&n| n <= 8) {
+    for longest in host.quadwords().filter(|&n| n <= 8) {
         let mut vcpu = vm.initialised(longest.into())?;
         vcpu.set(id::VECTOR_LENGTHS, &host.set_up_to(longest))?;
         try_until_there_is_memory(&mut vcpu)
@@ -283,7 +278,7 @@ fn value(id: u64, longest: u32) -> Vec<u8> {
 
 fn b33_registers(host: &Host, as_c: bool) -> Result<()> {
     let vm = Vm::new(true)?;
-    for longest in lengths_of(host) {
+    for longest in host.quadwords() {
         let mut vcpu = vm.initialised(longest.into())?;
         vcpu.set(id::VECTOR_LENGTHS, &host.set_up_to(longest))?;
         vcpu.expect(&FINALIZE, &Outcome::Done)?;

@@ -284,7 +284,7 @@ pub fn run() -> Result<()> {
     let host = lengths::host()?;
     skip_without_sve(&host)?;
     let mut count = 0;
-    for longest in (1..=host.longest).filter(|n| host.lengths & (1 << (n - 1)) != 0) {
+    for longest in host.quadwords() {
         let context = || format!("with vectors of {} bits", 128 * longest);
         let mut guest = Guest::new(&host, longest)?;
         through_the_abi(&mut guest, longest).with_context(context)?;
