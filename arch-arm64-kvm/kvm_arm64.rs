@@ -24,6 +24,7 @@ use kernel::{
         }, //
     },
     bindings,
+    error::from_result,
     ffi::{
         c_int,
         c_ulong, //
@@ -338,7 +339,7 @@ unsafe extern "C" fn kvm_vcpu_reset_sve(vcpu: *mut bindings::kvm_vcpu) {
 unsafe extern "C" fn kvm_arm_vcpu_finalize(vcpu: *mut bindings::kvm_vcpu, feature: c_int) -> c_int {
     // SAFETY: By the safety requirements, for the time of this call.
     let vcpu = &mut unsafe { Vcpu::from_raw(vcpu) };
-    errno(sve::finalize(vcpu, feature))
+    from_result(|| sve::finalize(vcpu, feature).map(|()| 0))
 }
 
 /// Returns whether all features of `vcpu` are final that have to be.
@@ -376,7 +377,7 @@ unsafe extern "C" fn get_sve_reg(
     // SAFETY: By the safety requirements, for the time of this call.
     let (vcpu, reg) = unsafe { (&mut Vcpu::from_raw(vcpu), reg.read()) };
     let user = UserPtr::from_addr(reg.addr as usize);
-    errno(sve::one_reg::get(vcpu, reg.id, user))
+    from_result(|| sve::one_reg::get(vcpu, reg.id, user).map(|()| 0))
 }
 
 /// Copies a register of SVE from userspace. Returns 0 or an error. May sleep.
@@ -392,7 +393,7 @@ unsafe extern "C" fn set_sve_reg(
     // SAFETY: By the safety requirements, for the time of this call.
     let (vcpu, reg) = unsafe { (&mut Vcpu::from_raw(vcpu), reg.read()) };
     let user = UserPtr::from_addr(reg.addr as usize);
-    errno(sve::one_reg::set(vcpu, reg.id, user))
+    from_result(|| sve::one_reg::set(vcpu, reg.id, user).map(|()| 0))
 }
 
 /// Returns how many registers of SVE `vcpu` has.
@@ -418,17 +419,8 @@ unsafe extern "C" fn copy_sve_reg_indices(
 ) -> c_int {
     // SAFETY: By the safety requirements, for the time of this call.
     let vcpu = &mut unsafe { Vcpu::from_raw(vcpu) };
-    match sve::one_reg::list(vcpu, UserPtr::from_ptr(uindices.cast())) {
-        Ok(count) => count as c_int,
-        Err(error) => error.to_errno(),
-    }
-}
-
-fn errno(result: Result) -> c_int {
-    match result {
-        Ok(()) => 0,
-        Err(error) => error.to_errno(),
-    }
+    let user = UserPtr::from_ptr(uindices.cast());
+    from_result(|| sve::one_reg::list(vcpu, user).map(|count| count as c_int))
 }
 
 /// Keeps kprobes away from functions that run between a guest and the host's own state.
