@@ -208,6 +208,14 @@ pub fn write_doublewords(values: &Doublewords) {
     }
 }
 
+/// Reads CPSR.
+pub fn cpsr() -> u32 {
+    let value: u32;
+    // SAFETY: A read that changes nothing.
+    unsafe { asm!("mrs {}, cpsr", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
 /// What was written to registers holds for the next instruction.
 pub fn isb() {
     // SAFETY: A barrier.

@@ -5,7 +5,7 @@
 use crate::access::mrc;
 use crate::bank::Bank;
 use crate::device;
-use crate::exception::{self, Taken};
+use crate::exception::Taken;
 use crate::gic;
 use crate::instruction;
 use crate::interface::{device as offset, exception as kind, DEVICE, HOLE};
@@ -36,8 +36,8 @@ const EVENTS: [Event; 10] = [
     Events::supervisor_call,
 ];
 /// Exceptions that KVM injects, by writing the SPSR of the mode that the guest
-/// goes on in. An emulated CPU has a copy of the SPSR of the mode that it is in,
-/// and does not renew it when EL2 returns to that mode (QEMU 10.0).
+/// goes on in, which an emulated CPU does not have then: see
+/// [`Bank::expect_status`].
 const INJECTED: [Event; 3] = [Events::no_pmu, Events::aborted_load, Events::aborted_call];
 
 /// The events of a vCPU.
@@ -119,9 +119,9 @@ impl Events {
     }
 
     fn supervisor_call(&mut self, bank: &mut Bank) {
-        if let Some(place) = bank.exception(kind::SUPERVISOR_CALL, instruction::svc) {
+        if let Some((place, status)) = bank.exception(kind::SUPERVISOR_CALL, instruction::svc) {
             bank.expect(Register::LrSvc, place.address + 4);
-            bank.expect(Register::SpsrSvc, place.cpsr);
+            bank.expect_status(Register::SpsrSvc, place.cpsr, status);
         }
     }
 
@@ -133,9 +133,10 @@ impl Events {
     /// The VMM answers with an exception, for which KVM writes registers.
     fn aborted_load(&mut self, bank: &mut Bank) {
         let address = DEVICE + offset::ABORT;
-        if let Some(place) = bank.exception(kind::DATA_ABORT, || instruction::load(address)) {
+        let load = || instruction::load(address);
+        if let Some((place, status)) = bank.exception(kind::DATA_ABORT, load) {
             bank.expect(Register::LrAbt, place.address + 8);
-            bank.expect(Register::SpsrAbt, place.cpsr);
+            bank.expect_status(Register::SpsrAbt, place.cpsr, status);
             bank.expect(Register::Dfsr, EXTERNAL_ABORT);
             bank.expect(Register::Dfar, address);
         }
@@ -143,9 +144,10 @@ impl Events {
 
     /// There is no memory, so that KVM injects an exception.
     fn aborted_call(&mut self, bank: &mut Bank) {
-        if let Some(place) = bank.exception(kind::PREFETCH_ABORT, || instruction::call(HOLE)) {
+        let call = || instruction::call(HOLE);
+        if let Some((place, status)) = bank.exception(kind::PREFETCH_ABORT, call) {
             bank.expect(Register::LrAbt, place.address + 4);
-            bank.expect(Register::SpsrAbt, place.cpsr);
+            bank.expect_status(Register::SpsrAbt, place.cpsr, status);
             bank.expect(Register::Ifsr, EXTERNAL_ABORT);
             bank.expect(Register::Ifar, HOLE);
         }
@@ -155,7 +157,7 @@ impl Events {
 /// Takes the interrupt that is pending, or about to be.
 fn interrupt(bank: &mut Bank, expected: u32) {
     for _ in 0..TRIES {
-        let (window, taken) = exception::provoke(kind::IRQ, instruction::window_for_irq);
+        let (window, taken) = bank.provoke(kind::IRQ, instruction::window_for_irq);
         let (first, last, cpsr) = window;
         let Some(Taken {
             link,
@@ -169,8 +171,7 @@ fn interrupt(bank: &mut Bank, expected: u32) {
         // Anywhere in the window; outside, the nearest place is what it should
         // have been.
         bank.expect(Register::LrIrq, link.clamp(first + 4, last + 4));
-        bank.expect(Register::SpsrIrq, cpsr);
-        bank.answer(Answer::Exception, cpsr, status);
+        bank.expect_status(Register::SpsrIrq, cpsr, status);
         return;
     }
     bank.answer(Answer::Exception, kind::IRQ, kind::NONE);

@@ -5,9 +5,13 @@
 use core::arch::asm;
 use core::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
+use crate::access;
 use crate::device;
 use crate::gic;
 use crate::interface::{exception, STACK_SIZE};
+
+/// CPSR.I: IRQs are masked.
+const CPSR_I: u32 = 1 << 7;
 
 /// What an exception leaves on the stack.
 #[repr(C)]
@@ -28,6 +32,8 @@ pub struct Frame {
 struct Landing {
     /// The exception that may come, once.
     awaited: AtomicU32,
+    /// CPSR before it, but for the flags.
+    cpsr: AtomicU32,
     /// The LR that it came with.
     link: AtomicU32,
     /// The SPSR that it came with.
@@ -59,6 +65,7 @@ pub struct Taken {
 /// Does what provokes `exception`. None: it was not taken.
 pub fn provoke<T>(exception: u32, provocation: impl FnOnce() -> T) -> (T, Option<Taken>) {
     let landing = landing();
+    landing.cpsr.store(access::cpsr(), Relaxed);
     landing.awaited.store(exception, Relaxed);
     let result = provocation();
     if landing.awaited.swap(exception::NONE, Relaxed) == exception {
@@ -81,10 +88,14 @@ extern "C" fn handle_exception(frame: &mut Frame, kind: u32) {
     }
     landing.link.store(frame.pc, Relaxed);
     landing.status.store(frame.cpsr, Relaxed);
+    // Not by the SPSR: see `Bank::expect_status`. Whatever provokes an
+    // exception lets the flags change.
+    frame.cpsr = landing.cpsr.load(Relaxed);
     match kind {
         exception::IRQ => {
             landing.interrupt.store(gic::acknowledge(), Relaxed);
             frame.pc -= 4;
+            frame.cpsr &= !CPSR_I;
         }
         // Behind the load.
         exception::DATA_ABORT => frame.pc -= 4,

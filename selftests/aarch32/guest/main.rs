@@ -51,6 +51,8 @@ extern "C" fn guest_main(vcpu: u32, flags: u32) -> ! {
         }
     }
     device::write(interface::device::COMPARISONS, bank.comparisons());
+    device::write(interface::device::EXCEPTIONS, bank.exceptions());
+    device::write(interface::device::LOST, bank.lost());
     device::write(interface::device::STOPPED, bank.round());
     device::stop();
 }

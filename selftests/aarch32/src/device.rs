@@ -74,6 +74,10 @@ pub struct Device {
     pub noticed: u64,
     /// Comparisons that the guest made.
     pub comparisons: u32,
+    /// Exceptions that the guest took.
+    pub exceptions: u32,
+    /// Those of them whose SPSR the emulated CPU lost.
+    pub lost: u32,
 }
 
 impl Device {
@@ -95,6 +99,8 @@ impl Device {
             mismatches: Vec::new(),
             noticed: 0,
             comparisons: 0,
+            exceptions: 0,
+            lost: 0,
         }
     }
 
@@ -126,6 +132,8 @@ impl Device {
             device::STATUS => self.status = value,
             device::EXCEPTION => return Err(self.exception(value)),
             device::COMPARISONS => self.comparisons = value,
+            device::EXCEPTIONS => self.exceptions = value,
+            device::LOST => self.lost = value,
             device::STOPPED => {
                 self.judge()?;
                 if value != self.rounds {

@@ -33,7 +33,7 @@ pub const DEVICE: u32 = 0x0900_0000;
 /// Flags in R1 at the start.
 pub mod flag {
     /// The CPU does what no emulated one does: keeps what is written to DBGVCR,
-    /// and has the SPSR that EL2 sets for the mode that it returns to.
+    /// and has the SPSR of the mode that EL2 returns to.
     pub const REAL_CPU: u32 = 1;
 }
 
@@ -62,6 +62,10 @@ pub mod device {
     pub const EXCEPTION: u32 = 0x24;
     /// Comparisons of a register so far, before [`STOPPED`].
     pub const COMPARISONS: u32 = 0x28;
+    /// Exceptions that the guest has taken, before [`STOPPED`].
+    pub const EXCEPTIONS: u32 = 0x34;
+    /// Those of them whose SPSR an emulated CPU has lost, before [`STOPPED`].
+    pub const LOST: u32 = 0x38;
     /// Rounds so far. The vCPU does nothing any more.
     pub const STOPPED: u32 = 0x2c;
 }

@@ -37,6 +37,10 @@ pub struct Tally {
     pub preemptions: u64,
     /// Alterations that the guest noticed.
     pub noticed: u64,
+    /// Exceptions that the guest took.
+    pub exceptions: u32,
+    /// Those of them whose SPSR the emulated CPU lost.
+    pub lost: u32,
 }
 
 /// A machine that is ready to run.

@@ -87,6 +87,7 @@ named! {
         Oslsr "DBGOSLSR",
         Echo "the answer of the VMM's device",
         Exception "the exception that was taken",
+        Status "the SPSR that an exception was taken with",
         Interrupt "the interrupt that was taken",
     }
 }

@@ -119,6 +119,8 @@ impl Vcpu {
             exits,
             preemptions: usage.involuntary_context_switches() as u64,
             noticed: device.noticed,
+            exceptions: device.exceptions,
+            lost: device.lost,
         })
     }
 
