@@ -8,6 +8,7 @@
 //! ends the host too: it never waits for anybody.
 
 mod console;
+mod kept_vm;
 mod plan;
 mod report;
 mod root;
@@ -41,6 +42,7 @@ fn run() -> Result<()> {
     root::mount_early()?;
     root::enter_image()?;
     let mut port = Port::open()?;
+    let _vm = kept_vm::create()?;
 
     let kernel = uname()
         .map(|u| u.release().to_string_lossy().into_owned())
