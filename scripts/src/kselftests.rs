@@ -82,6 +82,16 @@ pub const FULL_ONLY_IN: &[(Mode, &str, &str)] = &[
     ),
     (
         Mode::Nested,
+        "kvm/arm64/external_aborts",
+        "runs at virtual EL2 and makes a VM for each test, most of a minute under emulation",
+    ),
+    (
+        Mode::Nested,
+        "kvm/arm64/smccc_filter",
+        "runs at virtual EL2 and makes a VM for each filter, most of a minute under emulation",
+    ),
+    (
+        Mode::Nested,
         "kvm/arm64/psci_test",
         "runs at virtual EL2 and puts its vCPUs on and off, a minute under emulation",
     ),

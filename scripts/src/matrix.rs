@@ -159,8 +159,8 @@ pub fn count(level: Level) -> usize {
     let twins = 2 * (Mode::ALL.len() + OTHER_CPUS.len());
     match level {
         Level::Quick => 1,
-        Level::Normal => twins + 3 + vector_lengths_count(),
-        Level::Full => twins + 2 + Mode::ALL.len() + vector_lengths_count(),
+        Level::Normal => twins + 3 + lengths_and_modes(false).len(),
+        Level::Full => twins + 2 + Mode::ALL.len() + lengths_and_modes(true).len(),
     }
 }
 
@@ -176,25 +176,33 @@ fn with_faults(mode: Mode, steps: Vec<Step>) -> Spec {
 /// The modes in which guests with SVE differ; nested is VHE.
 const SVE_MODES: [Mode; 4] = [Mode::Vhe, Mode::Nvhe, Mode::Hvhe, Mode::Protected];
 
-/// How many hosts [`with_vector_lengths`] has.
-fn vector_lengths_count() -> usize {
-    SVE_MODES.len() * VectorLengths::OTHERS.len()
+/// Other sets of vector lengths than all, each in each mode; or, unless `full`, in
+/// one, the modes taking turns.
+fn lengths_and_modes(full: bool) -> Vec<(VectorLengths, Mode)> {
+    let sets = VectorLengths::OTHERS.into_iter().enumerate();
+    sets.flat_map(|(number, lengths)| {
+        let modes = match full {
+            true => &SVE_MODES[..],
+            false => &SVE_MODES[number % SVE_MODES.len()..][..1],
+        };
+        modes.iter().map(move |&mode| (lengths, mode))
+    })
+    .collect()
 }
 
-/// Hosts with other vector lengths than all, each set of lengths in each mode.
+/// Hosts with other vector lengths than all.
 fn with_vector_lengths(full: bool) -> Vec<Spec> {
-    let mut hosts = Vec::new();
-    for vector_lengths in VectorLengths::OTHERS {
-        for mode in SVE_MODES {
-            let steps = sve_abi::steps(Variant::Rust, mode, vector_lengths, full);
-            hosts.push(Spec {
-                vector_lengths,
-                parameters: KUNIT_ON_REQUEST.to_owned(),
-                ..spec(Variant::Rust, mode, Cpu::Max, steps)
-            });
-        }
-    }
-    hosts
+    let host = |(vector_lengths, mode)| Spec {
+        vector_lengths,
+        parameters: KUNIT_ON_REQUEST.to_owned(),
+        ..spec(
+            Variant::Rust,
+            mode,
+            Cpu::Max,
+            sve_abi::steps(Variant::Rust, mode, vector_lengths, full),
+        )
+    };
+    lengths_and_modes(full).into_iter().map(host).collect()
 }
 
 /// The hosts of a level. Those that take longest come first, so that none is
@@ -298,6 +306,18 @@ mod tests {
             let steps = host.plan.steps.iter().filter(syndromes).count();
             assert_eq!(steps, wanted, "{}", host.name());
         }
+    }
+
+    #[test]
+    fn every_mode_has_other_vector_lengths_and_each_set_its_mode() {
+        let normal = lengths_and_modes(false);
+        for mode in SVE_MODES {
+            assert!(normal.iter().any(|(_, m)| *m == mode), "{mode:?}");
+        }
+        assert_eq!(normal.len(), VectorLengths::OTHERS.len());
+        let full = lengths_and_modes(true);
+        assert_eq!(full.len(), SVE_MODES.len() * VectorLengths::OTHERS.len());
+        assert!(normal.iter().all(|host| full.contains(host)));
     }
 
     #[test]
