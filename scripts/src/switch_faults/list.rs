@@ -37,6 +37,18 @@ impl Judge {
     }
 }
 
+/// A change of a file.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Change {
+    /// The file, in arch-arm64-kvm/.
+    file: String,
+    /// What is replaced there.
+    text: String,
+    /// What comes in its place.
+    replacement: String,
+}
+
 /// A mistake.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,6 +61,9 @@ pub struct Fault {
     text: String,
     /// What comes in its place.
     replacement: String,
+    /// What else is changed.
+    #[serde(default)]
+    also: Vec<Change>,
     /// Why it is one.
     why: String,
     /// Who has to notice.
@@ -63,28 +78,37 @@ struct List {
     fault: Vec<Fault>,
 }
 
+/// Replaces `text` in `whole`, which is that of `file`.
+fn replaced(whole: &str, file: &str, text: &str, replacement: &str) -> Result<String> {
+    let times = whole.matches(text).count();
+    if times != 1 {
+        return Err(hinted(
+            format!("it no longer applies: {file} has the text to replace {times} times"),
+            format!("bring {PATH} in line with arch-arm64-kvm/{file}"),
+        ));
+    }
+    Ok(whole.replace(text, replacement))
+}
+
 impl Fault {
-    /// Makes the mistake in `text`, which is that of its file.
-    pub fn make(&self, text: &str) -> Result<String> {
-        let times = text.matches(&self.text).count();
-        if times != 1 {
-            return Err(hinted(
-                format!(
-                    "it no longer applies: {} has the text to replace {times} times",
-                    self.file
-                ),
-                format!("bring {PATH} in line with arch-arm64-kvm/{}", self.file),
-            ));
-        }
-        Ok(text.replace(&self.text, &self.replacement))
+    /// All changes: the file, what is replaced, and by what.
+    fn changes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        let first = (&*self.file, &*self.text, &*self.replacement);
+        let also = self.also.iter();
+        let also = also.map(|change| (&*change.file, &*change.text, &*change.replacement));
+        std::iter::once(first).chain(also)
     }
 
     /// Makes the mistake in the copy of the sources in `folder`.
     pub fn make_in(&self, folder: &Path) -> Result<()> {
-        let path = folder.join(&self.file);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        crate::files::write_atomic(&path, self.make(&text)?.as_bytes())
+        for (file, text, replacement) in self.changes() {
+            let path = folder.join(file);
+            let whole = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            let changed = replaced(&whole, file, text, replacement)?;
+            crate::files::write_atomic(&path, changed.as_bytes())?;
+        }
+        Ok(())
     }
 }
 
@@ -107,8 +131,10 @@ fn parse(text: &str) -> Result<Vec<Fault>> {
             !fault.says.trim().is_empty(),
             "{name} is noticed by nothing"
         );
-        ensure!(!fault.text.is_empty(), "{name} replaces nothing");
-        ensure!(fault.text != fault.replacement, "{name} changes nothing");
+        for (file, text, replacement) in fault.changes() {
+            ensure!(!text.is_empty(), "{name} replaces nothing in {file}");
+            ensure!(text != replacement, "{name} changes nothing in {file}");
+        }
     }
     Ok(list.fault)
 }
@@ -124,9 +150,16 @@ mod tests {
     fn a_fault_is_made_where_its_text_is_and_nowhere_else() {
         let faults = parse(LIST).unwrap();
         assert_eq!(faults[0].judge, Judge::SimulatedCpu);
-        assert_eq!(faults[0].make("zero\none\ntwo\n").unwrap(), "zero\ntwo\n");
+        let folder = tempfile::tempdir().unwrap();
+        let make = |text: &str| {
+            let file = folder.path().join("f.rs");
+            fs::write(&file, text).unwrap();
+            faults[0].make_in(folder.path())?;
+            anyhow::Ok(fs::read_to_string(file).unwrap())
+        };
+        assert_eq!(make("zero\none\ntwo\n").unwrap(), "zero\ntwo\n");
         for other in ["", "one", "one\none\n"] {
-            let error = faults[0].make(other).unwrap_err().to_string();
+            let error = make(other).unwrap_err().to_string();
             assert!(error.contains("no longer applies"), "{error}");
         }
     }
@@ -152,9 +185,10 @@ mod tests {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let faults = read(checkout).unwrap();
         assert!(faults.len() >= 8);
-        for fault in &faults {
-            let path = checkout.join("arch-arm64-kvm").join(&fault.file);
-            fault.make(&fs::read_to_string(path).unwrap()).unwrap();
+        for (file, text, replacement) in faults.iter().flat_map(Fault::changes) {
+            let path = checkout.join("arch-arm64-kvm").join(file);
+            let whole = fs::read_to_string(path).unwrap();
+            replaced(&whole, file, text, replacement).unwrap();
         }
         for judge in Judge::ALL {
             assert!(faults.iter().any(|fault| fault.judge == judge));
