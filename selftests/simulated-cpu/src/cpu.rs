@@ -3,7 +3,7 @@
 
 mod fp;
 
-pub use fp::FpRegisters;
+pub use fp::{FpRegisters, STREAMING_VECTOR_LENGTH, SVCR_SM, SVCR_ZA};
 
 use crate::arm64::registers::{CPTR_EL2, HCR_EL2, PAR_EL1};
 use crate::arm64::sysreg::{Encoding, RegisterName, SystemRegister};
@@ -124,6 +124,10 @@ pub struct Cpu {
     /// In bytes; 0 without SVE.
     max_vector_length: usize,
     has_fpmr: bool,
+    /// `SVCR`: see [`Cpu::set_svcr`].
+    svcr: u64,
+    /// What stands for the contents of ZA.
+    za: u64,
     /// Whether what is in `CPTR_EL2` counts.
     traps_fp: bool,
     /// How often a guest was entered by the code that runs.
@@ -152,6 +156,8 @@ impl Cpu {
             fp: FpRegisters::filled(0),
             max_vector_length: 128,
             has_fpmr: true,
+            svcr: 0,
+            za: 0,
             traps_fp: true,
             entries: 0,
             cptr_in_force: Vec::new(),

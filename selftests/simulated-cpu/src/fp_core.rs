@@ -4,21 +4,29 @@
 //!
 //! Which functions there are, what they save and when they refuse is that of
 //! `arch/arm64/kernel/fpsimd.c`. A `WARN_ON()` there ends a test here. There is
-//! one CPU and one thread, with one task that has an FP state.
+//! one thread, which is one CPU at a time; what the FP core does for tasks is in
+//! `fp_core/threads.rs`.
 
 #![allow(missing_docs, non_camel_case_types)]
 
+mod threads;
+
+pub use threads::*;
+
 use crate::arm64::registers::{FPCR, FPMR, FPSR, HCR_EL2};
 use crate::{
-    arm64_sve_state, kvm_cpu_context, kvm_host_data, kvm_vcpu, user_fpsimd_state, Cpu, FpRegisters,
+    arm64_sve_state, kvm_cpu_context, kvm_host_data, kvm_vcpu, user_fpsimd_state, Cpu, SVCR_SM,
+    SVCR_ZA,
 };
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::ptr;
 
 pub const TIF_FOREIGN_FPSTATE: u32 = 3;
 pub const SVE_VL_MIN: u32 = 16;
 pub const IN_NESTED_ERET: u16 = 1 << 7;
 pub const IN_NESTED_EXCEPTION: u16 = 1 << 9;
+#[allow(non_upper_case_globals)]
+pub const fp_type_FP_STATE_CURRENT: u32 = 0;
 #[allow(non_upper_case_globals)]
 pub const fp_type_FP_STATE_FPSIMD: u32 = 1;
 #[allow(non_upper_case_globals)]
@@ -38,9 +46,8 @@ pub struct cpu_fp_state {
     pub to_save: u32,
 }
 
-/// `struct arm64_sme_state`, behind a pointer.
-#[derive(Debug)]
-pub enum arm64_sme_state {}
+/// `struct arm64_sme_state`: what stands for the contents of ZA.
+pub type arm64_sme_state = u64;
 
 /// `struct task_struct`.
 #[derive(Debug)]
@@ -49,23 +56,11 @@ pub struct task_struct {
     pub mm: *mut core::ffi::c_void,
 }
 
-/// The FP state of a task in memory.
-#[derive(Clone, Debug, Default)]
-pub struct TaskState {
-    pub fpsimd: user_fpsimd_state,
-    pub sve: Vec<u8>,
-    pub svcr: u64,
-    pub fpmr: u64,
-    pub fp_type: u32,
-}
-
 /// `fpsimd_last_state` of the CPU, while it is one.
 type Last = Option<cpu_fp_state>;
 
 thread_local! {
-    static FOREIGN: Cell<bool> = const { Cell::new(true) };
     static LAST: Cell<Last> = const { Cell::new(None) };
-    static TASK: RefCell<Box<TaskState>> = RefCell::default();
     static RUNNING: Cell<task_struct> = const { Cell::new(user_task()) };
     static HOST_DATA: Cell<*mut kvm_host_data> = const { Cell::new(ptr::null_mut()) };
     static IRQS_ON: Cell<bool> = const { Cell::new(true) };
@@ -77,49 +72,22 @@ const fn user_task() -> task_struct {
     }
 }
 
-/// Starts anew on this thread: the registers are nobody's.
+/// Starts anew on this thread, with one task: the registers are nobody's.
 pub fn reset() {
-    FOREIGN.set(true);
     LAST.set(None);
-    TASK.take();
     RUNNING.set(user_task());
+    IRQS_ON.set(true);
+    reset_threads(1);
 }
 
-/// The registers of `cpu` are the task's from here on: it ran in userspace.
-pub fn task_ran(cpu: &Cpu) {
-    TASK.with_borrow_mut(|task| {
-        let length = cpu.kernels_vector_length();
-        let has_sve = cpu.has_capability(crate::ARM64_SVE);
-        task.sve = vec![
-            0;
-            if has_sve {
-                FpRegisters::sve_size(length)
-            } else {
-                0
-            }
-        ];
-        let [svcr, fpmr] = [&raw mut task.svcr, &raw mut task.fpmr];
-        LAST.set(Some(cpu_fp_state {
-            st: &raw mut task.fpsimd,
-            sve_state: task.sve.as_mut_ptr().cast(),
-            sme_state: ptr::null_mut(),
-            svcr,
-            fpmr,
-            sve_vl: if has_sve { length as u32 } else { 0 },
-            sme_vl: 0,
-            fp_type: &raw mut task.fp_type,
-            to_save: match has_sve {
-                true => fp_type_FP_STATE_SVE,
-                false => fp_type_FP_STATE_FPSIMD,
-            },
-        }));
-    });
-    FOREIGN.set(false);
+/// `fpsimd_last_state` of the CPU.
+pub fn last_state() -> Option<cpu_fp_state> {
+    LAST.get()
 }
 
-/// What the task has in memory.
-pub fn task_state() -> TaskState {
-    TASK.with_borrow(|task| (**task).clone())
+/// As [`last_state`], to be changed.
+pub fn set_last_state(last: Option<cpu_fp_state>) {
+    LAST.set(last);
 }
 
 /// The running task is a kernel thread, which has no FP state to go back to.
@@ -133,7 +101,7 @@ pub fn kernel_thread_runs() {
 pub fn kernel_neon_begin(cpu: &mut Cpu) {
     assert!(cpu.has_capability(crate::ARM64_HAS_FPSIMD));
     save_user_state(cpu);
-    flush_cpu_state();
+    flush_cpu_state(cpu);
 }
 
 /// Which `struct kvm_host_data` `host_data_ptr()` is about.
@@ -143,9 +111,10 @@ pub fn set_host_data(data: *mut kvm_host_data) {
 
 /// `fpsimd_save_user_state()`.
 fn save_user_state(cpu: &mut Cpu) {
-    if FOREIGN.get() {
+    if threads::current().foreign {
         return;
     }
+    assert!(cpu.guest_can_use_fp(), "the kernel's FP instructions trap");
     let last = LAST.get().expect("the registers hold somebody's state");
     // SAFETY: Whoever bound the state has said that there is room, and nobody
     // else runs.
@@ -153,17 +122,36 @@ fn save_user_state(cpu: &mut Cpu) {
         if cpu.has_capability(crate::ARM64_HAS_FPMR) {
             *last.fpmr = cpu.get::<FPMR>().into();
         }
-        *last.fp_type = last.to_save;
+        let is_current_with_sve =
+            last.to_save == fp_type_FP_STATE_CURRENT && threads::current().tif_sve;
+        let mut vl = match is_current_with_sve || last.to_save == fp_type_FP_STATE_SVE {
+            true => Some(last.sve_vl),
+            false => None,
+        };
+        if cpu.has_capability(crate::ARM64_SME) {
+            let svcr = cpu.svcr();
+            *last.svcr = svcr;
+            if svcr & SVCR_ZA != 0 {
+                assert!(!last.sme_state.is_null(), "ZA is saved nowhere");
+                *last.sme_state = cpu.za();
+            }
+            if svcr & SVCR_SM != 0 {
+                vl = Some(last.sme_vl);
+            }
+        }
         let st = &mut *last.st;
-        if last.to_save == fp_type_FP_STATE_SVE {
+        if let Some(vl) = vl {
             let length = cpu.kernels_vector_length();
-            assert_eq!(length, last.sve_vl as usize, "sve_get_vl() != vl");
+            assert_eq!(length, vl as usize, "sve_get_vl() != vl");
+            assert!(!last.sve_state.is_null(), "Z registers are saved nowhere");
             let bytes = cpu.fp().sve(length);
             ptr::copy_nonoverlapping(bytes.as_ptr(), last.sve_state.cast(), bytes.len());
+            *last.fp_type = fp_type_FP_STATE_SVE;
         } else {
             for (to, from) in st.vregs.iter_mut().zip(cpu.fp().v().chunks_exact(16)) {
                 *to = u128::from_le_bytes(from.try_into().expect("16 bytes"));
             }
+            *last.fp_type = fp_type_FP_STATE_FPSIMD;
         }
         st.fpsr = u64::from(cpu.get::<FPSR>()) as u32;
         st.fpcr = u64::from(cpu.get::<FPCR>()) as u32;
@@ -171,14 +159,17 @@ fn save_user_state(cpu: &mut Cpu) {
 }
 
 /// `fpsimd_flush_cpu_state()`.
-fn flush_cpu_state() {
+fn flush_cpu_state(cpu: &mut Cpu) {
     LAST.set(None);
-    FOREIGN.set(true);
+    if cpu.has_capability(crate::ARM64_SME) {
+        cpu.set_svcr(0);
+    }
+    threads::current().foreign = true;
 }
 
 impl Cpu {
     /// The vector length that the kernel gets, where it runs.
-    fn kernels_vector_length(&self) -> usize {
+    pub(crate) fn kernels_vector_length(&self) -> usize {
         match self.get::<HCR_EL2>().tge().into_bool() {
             true => self.vector_length_at_el2(),
             false => self.vector_length_at_el1(),
@@ -196,7 +187,7 @@ pub unsafe fn fpsimd_save_and_flush_cpu_state() {
             return;
         }
         save_user_state(cpu);
-        flush_cpu_state();
+        flush_cpu_state(cpu);
     });
 }
 
@@ -214,7 +205,7 @@ pub unsafe fn fpsimd_bind_state_to_cpu(state: *mut cpu_fp_state) {
 /// None here.
 pub unsafe fn test_thread_flag(flag: i32) -> bool {
     assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
-    FOREIGN.get()
+    threads::current().foreign
 }
 
 /// # Safety
@@ -222,7 +213,7 @@ pub unsafe fn test_thread_flag(flag: i32) -> bool {
 /// None here.
 pub unsafe fn set_thread_flag(flag: i32) {
     assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
-    FOREIGN.set(true);
+    threads::current().foreign = true;
 }
 
 /// # Safety
@@ -230,14 +221,14 @@ pub unsafe fn set_thread_flag(flag: i32) {
 /// None here.
 pub unsafe fn clear_thread_flag(flag: i32) {
     assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
-    FOREIGN.set(false);
+    threads::current().foreign = false;
 }
 
 /// # Safety
 ///
-/// None here: there is no SME.
+/// None here.
 pub unsafe fn read_svcr() -> u64 {
-    0
+    Cpu::with_current(|cpu| cpu.read_svcr())
 }
 
 /// # Safety

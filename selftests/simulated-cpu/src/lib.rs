@@ -42,7 +42,9 @@ pub mod uaccess;
 #[cfg(not(feature = "instructions"))]
 pub use alloc::{live_allocations, set_allocations_failing};
 #[cfg(not(feature = "instructions"))]
-pub use cpu::{Access, Cpu, FpRegisters, Mode, Translation};
+pub use cpu::{
+    Access, Cpu, FpRegisters, Mode, Translation, STREAMING_VECTOR_LENGTH, SVCR_SM, SVCR_ZA,
+};
 #[cfg(not(feature = "instructions"))]
 pub use fp_core::*;
 #[cfg(not(feature = "instructions"))]

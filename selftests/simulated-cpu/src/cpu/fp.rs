@@ -7,6 +7,13 @@ use crate::arm64::sysreg::{Encoding, RegisterName};
 
 /// The longest vector of the architecture, in bytes.
 const MAX: usize = 256;
+/// The vector length of streaming mode, in bytes: the CPU has this one alone.
+pub const STREAMING_VECTOR_LENGTH: usize = 32;
+
+/// `SVCR.SM`: streaming mode.
+pub const SVCR_SM: u64 = 1 << 0;
+/// `SVCR.ZA`: ZA has contents.
+pub const SVCR_ZA: u64 = 1 << 1;
 
 /// Z0 to Z31, of which V0 to V31 are the first 16 bytes, P0 to P15, and FFR.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +99,8 @@ enum Unit {
     SveLength,
     /// SVE's instructions, which FP traps, too.
     Sve,
+    /// SME's instructions, and `SVCR`.
+    Sme,
 }
 
 /// A value of `CPTR_EL2`, and by which layout it is read.
@@ -106,15 +115,16 @@ impl Cptr {
     /// (EL2)", for EL2, and for EL1 and EL0 while `HCR_EL2.TGE` is 0.
     fn traps(self, unit: Unit) -> bool {
         let bit = |number: u32| self.value & (1 << number) != 0;
-        // FPEN and ZEN trap EL2 with 0bx0, TFP and TZ with 1.
-        let (fp, sve) = match self.e2h {
-            true => (!bit(20), !bit(16)),
-            false => (bit(10), bit(8)),
+        // FPEN, ZEN and SMEN trap EL2 with 0bx0, TFP, TZ and TSM with 1.
+        let (fp, sve, sme) = match self.e2h {
+            true => (!bit(20), !bit(16), !bit(24)),
+            false => (bit(10), bit(8), bit(12)),
         };
         match unit {
             Unit::Fp => fp,
             Unit::SveLength => sve,
             Unit::Sve => fp || sve,
+            Unit::Sme => sme,
         }
     }
 }
@@ -157,6 +167,7 @@ impl Cpu {
         let (is_there, needs) = match unit {
             Unit::Fp => (true, "FP"),
             Unit::Sve | Unit::SveLength => (self.max_vector_length != 0, "SVE"),
+            Unit::Sme => (self.has_capability(bindings::ARM64_SME), "SME"),
         };
         assert!(is_there, "{what} is UNDEFINED without {needs}");
         for cptr in self.cptr_in_force.iter().filter(|_| self.traps_fp) {
@@ -216,14 +227,63 @@ impl Cpu {
 
     /// The vector length at EL2, in bytes; 16 without SVE.
     pub fn vector_length_at_el2(&self) -> usize {
+        if self.svcr & SVCR_SM != 0 {
+            return STREAMING_VECTOR_LENGTH;
+        }
         let asked: u64 = self.get::<ZCR_EL2>().into();
         (16 * ((asked & 0xf) as usize + 1)).min(self.max_vector_length.max(16))
     }
 
     /// The vector length at EL1, in bytes; 16 without SVE.
     pub fn vector_length_at_el1(&self) -> usize {
+        if self.svcr & SVCR_SM != 0 {
+            return STREAMING_VECTOR_LENGTH;
+        }
         let asked: u64 = self.get::<ZCR_EL1>().into();
         (16 * ((asked & 0xf) as usize + 1)).min(self.vector_length_at_el2())
+    }
+
+    /// What is in `SVCR`.
+    pub fn svcr(&self) -> u64 {
+        self.svcr
+    }
+
+    /// Changes what is in `SVCR`: entering or leaving streaming mode makes all
+    /// vectors and predicates 0, and so does for ZA that it gets contents.
+    ///
+    /// Arm ARM (DDI 0487), "Process state, PSTATE.SM and PSTATE.ZA". What becomes
+    /// of FPSR then is not done here: nothing depends on it.
+    pub fn set_svcr(&mut self, svcr: u64) {
+        let changes = self.svcr ^ svcr;
+        if changes & SVCR_SM != 0 {
+            self.fp.z.as_flattened_mut().fill(0);
+            self.fp.p.as_flattened_mut().fill(0);
+        }
+        if changes & svcr & SVCR_ZA != 0 {
+            self.za = 0;
+        }
+        self.svcr = svcr;
+    }
+
+    /// What stands for the contents of ZA.
+    pub fn za(&self) -> u64 {
+        self.za
+    }
+
+    /// As [`Self::za`], to be changed.
+    pub fn za_mut(&mut self) -> &mut u64 {
+        &mut self.za
+    }
+
+    /// As [`Self::svcr`], by an instruction.
+    pub(crate) fn read_svcr(&self) -> u64 {
+        self.check(Unit::Sme, "SVCR");
+        self.svcr
+    }
+
+    /// Whether a guest, at EL1 or EL0, can use SME by what is in `CPTR_EL2`.
+    pub fn guest_can_use_sme(&self) -> bool {
+        self.has_capability(bindings::ARM64_SME) && !self.cptr().traps(Unit::Sme)
     }
 
     /// Whether a guest, at EL1 or EL0, can use FP by what is in `CPTR_EL2`.

@@ -30,7 +30,7 @@ impl Host {
     }
 
     /// `kvm_arch_vcpu_load_fp()`.
-    pub(super) fn load_fp(&mut self, vcpu: usize) {
+    pub(in super::super) fn load_fp(&mut self, vcpu: usize) {
         self.hook(vcpu, |vcpu| {
             with_preemption_disabled(|preempt| fpsimd::load(vcpu, preempt))
         });
@@ -49,7 +49,7 @@ impl Host {
     }
 
     /// `kvm_arch_vcpu_put_fp()`.
-    pub(super) fn put_fp(&mut self, vcpu: usize) {
+    pub(in super::super) fn put_fp(&mut self, vcpu: usize) {
         self.hook(vcpu, |vcpu| {
             with_preemption_disabled(|preempt| fpsimd::put(vcpu, preempt))
         });
@@ -62,7 +62,7 @@ impl Host {
     }
 
     /// The owner of the FP registers, as the kernel sees it.
-    fn owner_for_kernel(&mut self) -> &mut u32 {
+    pub(in super::super) fn owner_for_kernel(&mut self) -> &mut u32 {
         let image = self.image_that_kernel_looks_at();
         &mut self.data(image).fp_owner
     }

@@ -29,18 +29,18 @@ use super::pkvm::NR_LR;
 use crate::{bindings, nvhe, vhe, with_guest, Cpu, Guest, Mode};
 
 /// Exit codes of `__guest_enter()`.
-const IRQ: u64 = 0;
+pub(super) const IRQ: u64 = 0;
 const TRAP: u64 = 2;
 const SERROR_PENDING: u64 = 1 << 31;
 
 /// Exception classes.
-const FP_ASIMD: u64 = 0x07;
+pub(super) const FP_ASIMD: u64 = 0x07;
 const HVC64: u64 = 0x16;
 const SYS64: u64 = 0x18;
-const SVE: u64 = 0x19;
+pub(super) const SVE: u64 = 0x19;
 
 /// Leaves the guest by an exception of a class, with a 32-bit instruction.
-fn trap(cpu: &mut Cpu, class: u64, iss: u64) -> u64 {
+pub(super) fn trap(cpu: &mut Cpu, class: u64, iss: u64) -> u64 {
     names::set(cpu, "ESR_EL2", (class << 26) | (1 << 25) | iss);
     TRAP
 }
@@ -68,7 +68,7 @@ fn access(encoding: [u64; 5], rt: u64, is_read: bool) -> u64 {
 }
 
 /// CPUs that have everything, in a mode.
-fn all_features(mode: Mode, pkvm: bool) -> Cpus {
+pub(super) fn all_features(mode: Mode, pkvm: bool) -> Cpus {
     Cpus {
         mode,
         have: Features::from_bits(!0),
@@ -80,7 +80,7 @@ fn all_features(mode: Mode, pkvm: bool) -> Cpus {
 }
 
 /// A guest at EL1 with features, and no virtual EL2.
-fn plain(has: Features) -> machine::Guest {
+pub(super) fn plain(has: Features) -> machine::Guest {
     machine::Guest {
         has: Features { nv: false, ..has },
         level: Level::El1,
@@ -102,7 +102,7 @@ fn aarch32(has: Features) -> machine::Guest {
 }
 
 /// The modes that there are, each with and without pKVM where that can be.
-const MODES: [(Mode, bool); 5] = [
+pub(super) const MODES: [(Mode, bool); 5] = [
     (Mode::Vhe, false),
     (Mode::Nvhe, false),
     (Mode::Hvhe, false),
@@ -113,7 +113,7 @@ const MODES: [(Mode, bool); 5] = [
 impl Host {
     /// A host of CPUs with vCPUs. With pKVM EL2 has one of its own for each, in
     /// the second half.
-    fn with_guests(cpus: Cpus, guests: &[machine::Guest]) -> Self {
+    pub(super) fn with_guests(cpus: Cpus, guests: &[machine::Guest]) -> Self {
         let mut vcpus = Vec::new();
         let keepers: &[&str] = if cpus.pkvm {
             &["host's", "EL2's"]
@@ -130,7 +130,7 @@ impl Host {
 
     /// The number of the vCPU that is run for one of the host's: pKVM's EL2 has
     /// its own.
-    fn runs(&self, vcpu: usize) -> usize {
+    pub(super) fn runs(&self, vcpu: usize) -> usize {
         match self.cpus.pkvm {
             true => vcpu + self.vcpus.len() / 2,
             false => vcpu,
@@ -138,7 +138,13 @@ impl Host {
     }
 
     /// `vcpu_load()`.
-    fn load(&mut self, vcpu: usize) {
+    pub(super) fn load(&mut self, vcpu: usize) {
+        self.load_switch(vcpu);
+        self.load_fp(vcpu);
+    }
+
+    /// What the world switch has to do with it.
+    pub(super) fn load_switch(&mut self, vcpu: usize) {
         self.cpu().clear_trace();
         match self.cpus.mode {
             Mode::Vhe => self.run(Image::Hyp, vcpu, |vcpu, _| {
@@ -154,13 +160,17 @@ impl Host {
             }),
             Mode::Nvhe | Mode::Hvhe => self.call(vcpu, NVHE_LOAD),
         }
-        self.load_fp(vcpu);
     }
 
     /// `vcpu_put()`.
-    fn put(&mut self, vcpu: usize) {
+    pub(super) fn put(&mut self, vcpu: usize) {
         self.cpu().clear_trace();
         self.put_fp(vcpu);
+        self.put_switch(vcpu);
+    }
+
+    /// What the world switch has to do with it.
+    pub(super) fn put_switch(&mut self, vcpu: usize) {
         match self.cpus.mode {
             Mode::Vhe => self.run(Image::Hyp, vcpu, |vcpu, _| {
                 // SAFETY: As for `load`.
@@ -177,7 +187,7 @@ impl Host {
     }
 
     /// Runs a vCPU that is loaded. Returns the exit code.
-    fn enter(&mut self, vcpu: usize, guest: &mut Guest<'_>) -> u64 {
+    pub(super) fn enter(&mut self, vcpu: usize, guest: &mut Guest<'_>) -> u64 {
         self.cpu().clear_trace();
         self.ctxflush_fp(vcpu);
         let code = self.switch(vcpu, guest);

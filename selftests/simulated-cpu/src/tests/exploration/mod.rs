@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: GPL-2.0
+//! Every state that the ownership of FP registers can get into.
+//!
+//! Two CPUs, two vCPUs, the tasks that run them, and tasks that do not: whatever
+//! can happen next happens, in each state, until there is no new one. What happens
+//! is not a model of KVM's code but that code, on a simulated CPU, with the FP core
+//! of `fp_core/`. What is known of a state is whose values are where, see
+//! `labels.rs`: it is made into values, the code runs, and it is found out again.
+//! As the code does the same whenever it finds the same, each step that it can take
+//! is taken once.
+//!
+//! Not among the steps: kernel-mode NEON of a task that is preempted within it,
+//! SVE and SME traps of a task that is preempted before the kernel handles them,
+//! and changes of vector lengths.
+
+mod alike;
+mod executor;
+mod labels;
+mod model;
+mod properties;
+mod state;
+mod step;
+
+use super::world_switch::MODES;
+use crate::Mode;
+use model::{Exploration, PROPERTY};
+use state::Config;
+use stateright::{Checker, Model};
+use std::time::Instant;
+
+/// Explores all states of a machine. Returns their number.
+fn explore(config: Config) -> usize {
+    let start = Instant::now();
+    let check = |by_symmetry| {
+        let mut model = Exploration::new(config);
+        model.by_symmetry = by_symmetry;
+        model.checker().threads(2).spawn_bfs().join()
+    };
+    let checker = check(true);
+    let states = checker.unique_state_count();
+    println!(
+        "{config:?}: {states} states, {} deep, {} steps of the code, {:.1} s",
+        checker.max_depth(),
+        checker.model().steps(),
+        start.elapsed().as_secs_f64()
+    );
+    if checker.discovery(PROPERTY).is_some() {
+        // Once more, so that each CPU keeps its name from action to action.
+        let checker = check(false);
+        let path = checker.discovery(PROPERTY).expect("it was found before");
+        let end = path.last_state().violation.clone().unwrap_or_default();
+        let actions: Vec<String> = path
+            .into_actions()
+            .iter()
+            .map(|a| format!("{a:?}"))
+            .collect();
+        panic!("{end}, after:\n  {}", actions.join("\n  "));
+    }
+    checker.assert_properties();
+    states
+}
+
+/// Explores machines of a mode, with these of SVE, SME and FPMR.
+fn explore_with(mode: Mode, pkvm: bool, features: &[[bool; 3]]) {
+    for [sve, sme, fpmr] in features.iter().copied() {
+        let states = explore(Config {
+            mode,
+            pkvm,
+            sve,
+            sme,
+            fpmr,
+            host_tasks: 0,
+        });
+        assert!(states > 400, "next to nothing can happen");
+    }
+}
+
+/// Machines that take seconds.
+const SMALL: [[bool; 3]; 3] = [
+    [false, false, false],
+    [true, false, true],
+    [false, true, true],
+];
+
+#[test]
+fn b01_b25_no_state_is_wrong_under_vhe() {
+    explore_with(Mode::Vhe, false, &SMALL);
+}
+
+#[test]
+fn b01_b25_no_state_is_wrong_under_nvhe() {
+    explore_with(Mode::Nvhe, false, &SMALL);
+}
+
+#[test]
+fn b01_b25_no_state_is_wrong_under_hvhe() {
+    explore_with(Mode::Hvhe, false, &SMALL);
+}
+
+#[test]
+fn b01_b22_no_state_is_wrong_under_pkvm() {
+    for (mode, pkvm) in MODES {
+        if pkvm {
+            explore_with(mode, pkvm, &SMALL);
+        }
+    }
+}
+
+#[test]
+fn b18_no_state_is_wrong_with_everything() {
+    explore_with(Mode::Vhe, false, &[[true, true, true]]);
+}
+
+#[test]
+#[ignore = "minutes: make test-full"]
+fn no_state_of_any_machine_is_wrong() {
+    let all = [0, 1, 2, 3, 4, 5, 6, 7].map(|bits| [0, 1, 2].map(|bit| bits & (1 << bit) != 0));
+    for (mode, pkvm) in MODES {
+        explore_with(mode, pkvm, &all);
+    }
+}
