@@ -2,13 +2,14 @@
 //! A CPU at EL2: its registers, and what was done to them.
 
 mod fp;
+mod registers;
 
 pub use fp::{FpRegisters, STREAMING_VECTOR_LENGTH, SVCR_SM, SVCR_ZA};
 
 use crate::arm64::registers::{CPTR_EL2, HCR_EL2, PAR_EL1};
 use crate::arm64::sysreg::{Encoding, RegisterName, SystemRegister};
+use registers::Registers;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What the code at EL2 runs as.
@@ -117,8 +118,8 @@ pub enum Translation {
 /// depends on it, or takes one register for another, is seen to.
 #[derive(Clone, Debug)]
 pub struct Cpu {
-    registers: BTreeMap<Encoding, u64>,
-    capabilities: BTreeSet<u32>,
+    registers: Registers,
+    capabilities: [u64; 4],
     trace: Vec<Access>,
     fp: FpRegisters,
     /// In bytes; 0 without SVE.
@@ -150,8 +151,8 @@ impl Cpu {
     /// features but those that the mode needs.
     pub fn new(mode: Mode) -> Self {
         let mut cpu = Self {
-            registers: BTreeMap::new(),
-            capabilities: BTreeSet::new(),
+            registers: Registers::default(),
+            capabilities: [0; 4],
             trace: Vec::new(),
             fp: FpRegisters::filled(0),
             max_vector_length: 128,
@@ -180,23 +181,26 @@ impl Cpu {
     /// A CPU whose capabilities the kernel does not know yet.
     pub fn before_capabilities_are_known() -> Self {
         let mut cpu = Self::new(Mode::Nvhe);
-        cpu.capabilities.clear();
+        cpu.capabilities = [0; 4];
         cpu
     }
 
     /// Gives the system a capability, one of `bindings::ARM64_*`.
     pub fn add_capability(&mut self, capability: u32) {
-        self.capabilities.insert(capability);
+        let (word, bit) = (capability / 64, 1 << (capability % 64));
+        self.capabilities[word as usize] |= bit;
     }
 
     /// Takes a capability from the system.
     pub fn remove_capability(&mut self, capability: u32) {
-        self.capabilities.remove(&capability);
+        let (word, bit) = (capability / 64, 1 << (capability % 64));
+        self.capabilities[word as usize] &= !bit;
     }
 
     /// Returns whether the system has a capability.
     pub fn has_capability(&self, capability: u32) -> bool {
-        self.capabilities.contains(&capability)
+        let (word, bit) = (capability / 64, 1 << (capability % 64));
+        self.capabilities[word as usize] & bit != 0
     }
 
     /// Returns what a register holds, whatever name reaches it.
@@ -265,7 +269,7 @@ impl Cpu {
             op2,
         } = register;
         let unknown = u64::from_be_bytes([0xa5, 0x5a, 0xa5, op0, op1, crn, crm, op2]);
-        self.registers.get(&register).copied().unwrap_or(unknown)
+        self.registers.get(register).unwrap_or(unknown)
     }
 
     /// The register that a name reaches now.

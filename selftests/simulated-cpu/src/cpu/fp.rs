@@ -149,7 +149,9 @@ impl Cpu {
 
     /// A context synchronisation event: what has been written is in force.
     pub(super) fn synchronise(&mut self) {
-        self.cptr_in_force = vec![self.cptr()];
+        let cptr = self.cptr();
+        self.cptr_in_force.clear();
+        self.cptr_in_force.push(cptr);
     }
 
     /// A register has been written: if it controls traps, they may change now,

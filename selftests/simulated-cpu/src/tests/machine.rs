@@ -350,6 +350,34 @@ pub(super) fn fill_context(context: &mut kvm_cpu_context, owner: &str) {
     context.spsr_fiq = mark(owner, "spsr_fiq");
 }
 
+/// Where a register of a vCPU is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    Pc,
+    ExternalMdscr,
+    SpsrAbt,
+    SpsrUnd,
+    SpsrIrq,
+    SpsrFiq,
+    /// In the array, or in the VNCR page.
+    Place(usize),
+}
+
+impl Kept {
+    /// That of a register, by its name or by that of its field.
+    pub(super) fn of(name: &str) -> Self {
+        match name {
+            "pc" => Self::Pc,
+            "external_mdscr_el1" => Self::ExternalMdscr,
+            "spsr_abt" => Self::SpsrAbt,
+            "spsr_und" => Self::SpsrUnd,
+            "spsr_irq" => Self::SpsrIrq,
+            "spsr_fiq" => Self::SpsrFiq,
+            _ => Self::Place(place(name)),
+        }
+    }
+}
+
 /// A vCPU of a VM of its own.
 pub(super) struct Vcpu {
     pub(super) guest: Guest,
@@ -470,20 +498,23 @@ impl Vcpu {
     /// Returns where a register is kept; those that have no place in the array
     /// go by the names of their fields.
     pub(super) fn kept(&mut self, name: &str) -> &mut u64 {
+        self.kept_at(Kept::of(name))
+    }
+
+    /// As [`Self::kept`].
+    pub(super) fn kept_at(&mut self, kept: Kept) -> &mut u64 {
         let arch = &mut self.vcpu.arch;
-        match name {
-            "pc" => &mut arch.ctxt.regs.pc,
-            "external_mdscr_el1" => &mut arch.external_mdscr_el1,
-            "spsr_abt" => &mut arch.ctxt.spsr_abt,
-            "spsr_und" => &mut arch.ctxt.spsr_und,
-            "spsr_irq" => &mut arch.ctxt.spsr_irq,
-            "spsr_fiq" => &mut arch.ctxt.spsr_fiq,
-            _ => match place(name) {
-                place if self.features.nv && place >= VNCR_START => {
-                    &mut self.vncr[place - VNCR_START]
-                }
-                place => &mut arch.ctxt.sys_regs[place],
-            },
+        match kept {
+            Kept::Pc => &mut arch.ctxt.regs.pc,
+            Kept::ExternalMdscr => &mut arch.external_mdscr_el1,
+            Kept::SpsrAbt => &mut arch.ctxt.spsr_abt,
+            Kept::SpsrUnd => &mut arch.ctxt.spsr_und,
+            Kept::SpsrIrq => &mut arch.ctxt.spsr_irq,
+            Kept::SpsrFiq => &mut arch.ctxt.spsr_fiq,
+            Kept::Place(place) if self.features.nv && place >= VNCR_START => {
+                &mut self.vncr[place - VNCR_START]
+            }
+            Kept::Place(place) => &mut arch.ctxt.sys_regs[place],
         }
     }
 
@@ -504,10 +535,18 @@ impl Vcpu {
     /// has.
     pub(super) fn sanitised(&self, name: &str, value: u64) -> u64 {
         match PLACES.get(name) {
-            Some(place) if self.features.nv && *place >= SANITISED_START => {
+            Some(place) => self.sanitised_at(Kept::Place(*place), value),
+            None => value,
+        }
+    }
+
+    /// As [`Self::sanitised`].
+    pub(super) fn sanitised_at(&self, kept: Kept, value: u64) -> u64 {
+        match kept {
+            Kept::Place(place) if self.features.nv && place >= SANITISED_START => {
                 let vcpu = &raw const *self.vcpu;
                 // SAFETY: A stand-in.
-                unsafe { bindings::kvm_vcpu_apply_reg_masks(vcpu, *place as u32, value) }
+                unsafe { bindings::kvm_vcpu_apply_reg_masks(vcpu, place as u32, value) }
             }
             _ => value,
         }

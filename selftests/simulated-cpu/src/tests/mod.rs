@@ -32,14 +32,15 @@ use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 /// A runner whose cases are the same in every run.
 fn runner() -> TestRunner {
-    runner_of(Config::default().cases)
+    runner_of(Config::default().cases, 0)
 }
 
-/// As [`runner`], of another number of cases: for those that take long.
-fn runner_of(cases: u32) -> TestRunner {
+/// As [`runner`], of another number of cases, and of other cases for each
+/// `batch`: for those that take long.
+fn runner_of(cases: u32, batch: u64) -> TestRunner {
     TestRunner::new(Config {
         cases,
-        rng_seed: RngSeed::Fixed(0x4b_564d),
+        rng_seed: RngSeed::Fixed(0x4b_564d + batch),
         failure_persistence: None,
         ..Config::default()
     })

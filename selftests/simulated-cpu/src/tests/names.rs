@@ -49,6 +49,18 @@ macro_rules! list {
         /// All registers, each by its own name.
         pub(super) const REGISTERS: &[&str] = &[$(stringify!($register)),*];
 
+        /// As [`get`], of each in [`REGISTERS`].
+        pub(super) static GET: &[fn(&Cpu) -> u64] = {
+            use crate::arm64::registers::*;
+            &[$(|cpu| cpu.get::<$register>().into()),*]
+        };
+
+        /// As [`set`], of each in [`REGISTERS`].
+        pub(super) static SET: &[fn(&mut Cpu, u64)] = {
+            use crate::arm64::registers::*;
+            &[$(|cpu, value| cpu.set($register::from(value))),*]
+        };
+
         /// What register `name` of a CPU holds, whatever name reaches it.
         pub(super) fn get(cpu: &Cpu, name: &str) -> u64 {
             use crate::arm64::registers::*;
@@ -69,6 +81,17 @@ macro_rules! list {
     };
 }
 for_each_register!(list);
+
+/// Where a register is in [`REGISTERS`].
+pub(super) fn number(name: &str) -> usize {
+    static NUMBERS: LazyLock<BTreeMap<&str, usize>> = LazyLock::new(|| {
+        let numbered = REGISTERS.iter().enumerate();
+        numbered.map(|(number, name)| (*name, number)).collect()
+    });
+    *NUMBERS
+        .get(name)
+        .unwrap_or_else(|| panic!("there is no register {name}"))
+}
 
 /// The name that is spelled like that.
 pub(super) fn find(name: &str) -> Name {

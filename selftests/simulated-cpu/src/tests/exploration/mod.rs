@@ -26,7 +26,22 @@ use crate::Mode;
 use model::{Exploration, PROPERTY};
 use state::Config;
 use stateright::{Checker, Model};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::time::Instant;
+
+/// Prints what an exploration came to, and adds it to the file that
+/// `KVM_RUST_EXPLORED` names, if there is one.
+fn report(line: &str) {
+    println!("{line}");
+    if let Some(path) = std::env::var_os("KVM_RUST_EXPLORED") {
+        let mut file = OpenOptions::new();
+        let file = file.append(true).create(true).open(path);
+        // In one piece, as other tests write at the same time.
+        file.and_then(|mut file| file.write_all(format!("{line}\n").as_bytes()))
+            .expect("KVM_RUST_EXPLORED can be written");
+    }
+}
 
 /// Explores all states of a machine. Returns their number.
 fn explore(config: Config) -> usize {
@@ -38,12 +53,14 @@ fn explore(config: Config) -> usize {
     };
     let checker = check(true);
     let states = checker.unique_state_count();
-    println!(
-        "{config:?}: {states} states, {} deep, {} steps of the code, {:.1} s",
+    let violations = usize::from(checker.discovery(PROPERTY).is_some());
+    report(&format!(
+        "{{\"machine\":\"{config}\",\"states\":{states},\"depth\":{},\"steps\":{},\
+         \"violations\":{violations},\"seconds\":{:.1}}}",
         checker.max_depth(),
         checker.model().steps(),
         start.elapsed().as_secs_f64()
-    );
+    ));
     if checker.discovery(PROPERTY).is_some() {
         // Once more, so that each CPU keeps its name from action to action.
         let checker = check(false);

@@ -4,6 +4,7 @@
 use super::executor::Executor;
 use super::labels::{Kept, Label, Parts, Party, TASKS, VCPUS};
 use crate::Mode;
+use std::fmt;
 
 /// CPUs.
 pub(super) const CPUS: usize = 2;
@@ -23,6 +24,28 @@ pub(super) struct Config {
     pub(super) fpmr: bool,
     /// Tasks that run no vCPU.
     pub(super) host_tasks: usize,
+}
+
+impl fmt::Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mode = match self.mode {
+            Mode::Vhe => "VHE",
+            Mode::Nvhe => "nVHE",
+            Mode::Hvhe => "hVHE",
+        };
+        f.write_str(mode)?;
+        for (has, what) in [
+            (self.pkvm, "pKVM"),
+            (self.sve, "SVE"),
+            (self.sme, "SME"),
+            (self.fpmr, "FPMR"),
+        ] {
+            if has {
+                write!(f, " {what}")?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A state bound to a CPU: `struct cpu_fp_state`, which has pointers.

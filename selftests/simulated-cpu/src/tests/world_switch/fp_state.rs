@@ -4,6 +4,7 @@
 use super::super::host::{host_zcr, Host};
 use super::super::machine::{mark, place, VNCR_START};
 use super::super::names;
+use crate::arm64::registers::{FPCR, FPMR, FPSR};
 use crate::{fp_core, Cpu, FpRegisters, Mode};
 
 /// The registers beside the register files.
@@ -26,20 +27,33 @@ impl FpState {
         }
     }
 
+    /// One that no other seed gives.
+    pub(super) fn of_seed(seed: u64) -> Self {
+        Self {
+            registers: FpRegisters::filled(seed),
+            status: [1, 2, 3].map(|n| seed.wrapping_mul(0x9e37_79b9).wrapping_add(n) & 0xffff_ffff),
+        }
+    }
+
     /// The one that is in a CPU.
     pub(super) fn in_cpu(cpu: &Cpu) -> Self {
         Self {
             registers: cpu.fp().clone(),
-            status: STATUS.map(|name| names::get(cpu, name)),
+            status: [
+                cpu.get::<FPSR>().into(),
+                cpu.get::<FPCR>().into(),
+                cpu.get::<FPMR>().into(),
+            ],
         }
     }
 
     /// Puts it into a CPU, all of it.
     pub(super) fn put(&self, cpu: &mut Cpu) {
         *cpu.fp_mut() = self.registers.clone();
-        for (name, value) in STATUS.into_iter().zip(self.status) {
-            names::set(cpu, name, value);
-        }
+        let [fpsr, fpcr, fpmr] = self.status;
+        cpu.set(FPSR::from(fpsr));
+        cpu.set(FPCR::from(fpcr));
+        cpu.set(FPMR::from(fpmr));
     }
 
     /// The part of it that is FP and Advanced SIMD.
