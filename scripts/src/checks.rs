@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
-use crate::{files, process, programs, source, tree};
+use crate::{explored, files, process, programs, source, tree};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -66,6 +66,12 @@ pub const ALL: [Check; 11] = [
         run: test_selftests,
     },
 ];
+
+/// A further one, that takes minutes.
+pub const AT_LENGTH: Check = Check {
+    name: "unit-tests/at-length",
+    run: test_at_length,
+};
 
 impl Check {
     /// Runs the check; its output is in the log that is returned.
@@ -281,7 +287,24 @@ fn test_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     };
     let mut command = programs::cargo(ctx, &["test", "--locked", "--workspace"]);
     programs::with_source(ctx, &mut command)?;
+    command.env(explored::VARIABLE, explored::file(ctx));
     process::run(command.args(with_vcpus), log, step)
+}
+
+/// The tests on the simulated CPU that take minutes.
+fn test_at_length(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
+    let mut command = programs::cargo(
+        ctx,
+        &["test", "--locked", "--release", "-p", "simulated-cpu"],
+    );
+    programs::with_source(ctx, &mut command)?;
+    command.env(explored::VARIABLE, explored::file(ctx)).args([
+        "--",
+        "--ignored",
+        "--nocapture",
+        "--test-threads=1",
+    ]);
+    process::run(&mut command, log, step)
 }
 
 /// Removes logs of runs before the last `keep`.

@@ -22,6 +22,7 @@ mod digest;
 mod disk;
 mod entry;
 mod error;
+mod explored;
 mod faults;
 mod files;
 mod host;

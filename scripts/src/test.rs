@@ -10,6 +10,7 @@ use crate::contest::{self, Guests, Report};
 use crate::context::Context;
 use crate::entry;
 use crate::error::hinted;
+use crate::explored;
 use crate::faults;
 use crate::host::{Mode, VectorLengths};
 use crate::hostile;
@@ -85,9 +86,17 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
         "" => matrix::moves(level).len(),
         _ => 0,
     };
-    ctx.ui
-        .expect(checks::ALL.len() + building + proofs + tracing + hosts + moves);
-    for check in &checks::ALL {
+    ctx.ui.expect(
+        checks::ALL.len()
+            + usize::from(level == Level::Full)
+            + building
+            + proofs
+            + tracing
+            + hosts
+            + moves,
+    );
+    let at_length = (level == Level::Full).then_some(&checks::AT_LENGTH);
+    for check in checks::ALL.iter().chain(at_length) {
         let step = ctx.ui.step(check.name);
         let (verdict, detail) = check.verdict(ctx, &step);
         step.end(verdict.word());
@@ -145,6 +154,9 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     let (withstood, lies) = results.share(hostile::PREFIX);
     if lies > 0 {
         println!("lies of a hostile host withstood: {withstood} of {lies}");
+    }
+    if let Some(table) = explored::table(ctx)? {
+        println!("\n{table}");
     }
     println!("\n{}", checks::count_unsafe(ctx)?.table());
     println!("logs: {}", ctx.logs.display());
