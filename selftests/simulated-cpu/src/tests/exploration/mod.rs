@@ -124,11 +124,6 @@ fn b01_b22_no_state_is_wrong_under_pkvm() {
 }
 
 #[test]
-fn b18_no_state_is_wrong_with_everything() {
-    explore_with(Mode::Vhe, false, &[[true, true, true]]);
-}
-
-#[test]
 #[ignore = "minutes: make test-full"]
 fn no_state_of_any_machine_is_wrong() {
     let all = [0, 1, 2, 3, 4, 5, 6, 7].map(|bits| [0, 1, 2].map(|bit| bits & (1 << bit) != 0));
