@@ -146,6 +146,11 @@ thread_local! {
     static CURRENT: RefCell<Option<Cpu>> = const { RefCell::new(None) };
 }
 
+/// Where a capability is in a bitmap.
+fn word_and_bit(capability: u32) -> (usize, u64) {
+    ((capability / 64) as usize, 1 << (capability % 64))
+}
+
 impl Cpu {
     /// A CPU on which the kernel has come up in a mode, and has found no
     /// features but those that the mode needs.
@@ -187,20 +192,20 @@ impl Cpu {
 
     /// Gives the system a capability, one of `bindings::ARM64_*`.
     pub fn add_capability(&mut self, capability: u32) {
-        let (word, bit) = (capability / 64, 1 << (capability % 64));
-        self.capabilities[word as usize] |= bit;
+        let (word, bit) = word_and_bit(capability);
+        self.capabilities[word] |= bit;
     }
 
     /// Takes a capability from the system.
     pub fn remove_capability(&mut self, capability: u32) {
-        let (word, bit) = (capability / 64, 1 << (capability % 64));
-        self.capabilities[word as usize] &= !bit;
+        let (word, bit) = word_and_bit(capability);
+        self.capabilities[word] &= !bit;
     }
 
     /// Returns whether the system has a capability.
     pub fn has_capability(&self, capability: u32) -> bool {
-        let (word, bit) = (capability / 64, 1 << (capability % 64));
-        self.capabilities[word as usize] & bit != 0
+        let (word, bit) = word_and_bit(capability);
+        self.capabilities[word] & bit != 0
     }
 
     /// Returns what a register holds, whatever name reaches it.

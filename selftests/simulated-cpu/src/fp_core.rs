@@ -109,6 +109,24 @@ pub fn set_host_data(data: *mut kvm_host_data) {
     HOST_DATA.set(data);
 }
 
+impl user_fpsimd_state {
+    /// V0 to V31, as they are in memory.
+    pub fn v(&self) -> [u8; 32 * 16] {
+        let mut bytes = [0; 32 * 16];
+        for (to, from) in bytes.chunks_exact_mut(16).zip(self.vregs) {
+            to.copy_from_slice(&from.to_le_bytes());
+        }
+        bytes
+    }
+
+    /// Changes [`Self::v`].
+    pub fn set_v(&mut self, bytes: &[u8; 32 * 16]) {
+        for (to, from) in self.vregs.iter_mut().zip(bytes.chunks_exact(16)) {
+            *to = u128::from_le_bytes(from.try_into().expect("16 bytes"));
+        }
+    }
+}
+
 /// `fpsimd_save_user_state()`.
 fn save_user_state(cpu: &mut Cpu) {
     if threads::current().foreign {
@@ -148,9 +166,7 @@ fn save_user_state(cpu: &mut Cpu) {
             ptr::copy_nonoverlapping(bytes.as_ptr(), last.sve_state.cast(), bytes.len());
             *last.fp_type = fp_type_FP_STATE_SVE;
         } else {
-            for (to, from) in st.vregs.iter_mut().zip(cpu.fp().v().chunks_exact(16)) {
-                *to = u128::from_le_bytes(from.try_into().expect("16 bytes"));
-            }
+            st.set_v(&cpu.fp().v());
             *last.fp_type = fp_type_FP_STATE_FPSIMD;
         }
         st.fpsr = u64::from(cpu.get::<FPSR>()) as u32;

@@ -218,11 +218,7 @@ fn load_task(cpu: &mut Cpu) {
         );
         cpu.fp_mut().set_sve(&thread.sve, length);
     } else {
-        let mut v = [0; 32 * 16];
-        for (to, from) in v.chunks_exact_mut(16).zip(thread.fpsimd.vregs) {
-            to.copy_from_slice(&from.to_le_bytes());
-        }
-        cpu.fp_mut().set_v(&v, length);
+        cpu.fp_mut().set_v(&thread.fpsimd.v(), length);
     }
     cpu.set(FPSR::from(u64::from(thread.fpsimd.fpsr)));
     cpu.set(FPCR::from(u64::from(thread.fpsimd.fpcr)));

@@ -48,13 +48,16 @@ fn runner_of(cases: u32, batch: u64) -> TestRunner {
 
 /// The message of the panic that `code` ends in.
 fn panic_of<T>(code: impl FnOnce() -> T) -> String {
-    let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(code))
-        .err()
-        .expect("a panic");
-    match panic.downcast::<String>() {
+    or_panic(code).err().expect("a panic")
+}
+
+/// What `code` returns, or the message of the panic that it ends in.
+fn or_panic<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+    let done = std::panic::catch_unwind(std::panic::AssertUnwindSafe(code));
+    done.map_err(|panic| match panic.downcast::<String>() {
         Ok(message) => *message,
         Err(panic) => (*panic.downcast::<&str>().expect("a message")).to_owned(),
-    }
+    })
 }
 
 /// Returns where in a trace a register is first written by `name`.

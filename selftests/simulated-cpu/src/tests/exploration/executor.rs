@@ -6,8 +6,8 @@
 
 use super::super::host::Host;
 use super::super::machine::{Cpus, Features};
-use super::super::names;
 use super::super::world_switch::{all_features, plain, trap, FP_ASIMD, IRQ, SVE};
+use super::super::{names, or_panic};
 use super::labels::{from_sve_state, storage_of, Kept, Label, Parts, Party, Values};
 use super::state::{Bound, Config, Cpu as CpuState, Memory, THREADS};
 use super::step::{is_new, Outcome, Step, Use, View};
@@ -16,7 +16,6 @@ use crate::{
     bindings, cpu_fp_state, fp_core, Cpu, FpRegisters, Mode, STREAMING_VECTOR_LENGTH, SVCR_SM,
     SVCR_ZA,
 };
-use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::ptr;
 
 /// The guest's vector length, as it sets it: the longest that it can.
@@ -73,19 +72,11 @@ impl Executor {
         before: &View,
     ) -> Result<Outcome, String> {
         let written = step.writes(&before.cpu, vcpu);
-        let done = catch_unwind(AssertUnwindSafe(|| {
+        or_panic(|| {
             self.be_loaded(before.cpu.loaded);
             self.set(before, cpu_number);
             self.step(step, vcpu);
-        }));
-        if let Err(panic) = done {
-            return Err(match panic.downcast::<String>() {
-                Ok(message) => *message,
-                Err(panic) => panic
-                    .downcast::<&str>()
-                    .map_or_else(|_| "a panic".to_owned(), |message| (*message).to_owned()),
-            });
-        }
+        })?;
         let mut view = *before;
         view.cpu = self.cpu(written)?;
         for (party, _) in before.iter() {
@@ -174,8 +165,8 @@ impl Executor {
     fn enter(&mut self, vcpu: usize, uses: Use) {
         let config = self.config;
         let has_sve = config.vcpu_has_sve(vcpu);
-        let has_fpmr = config.fpmr && vcpu == 0;
         let party = Party::Vcpu(vcpu as u8);
+        let has_fpmr = has_fpmr(party, &config);
         let length = party.vector_length();
         let before = self.hosts();
         let mut is_done = false;
@@ -370,9 +361,7 @@ impl Executor {
             false => registers.v(),
         };
         let mut fpsimd = crate::user_fpsimd_state::default();
-        for (to, from) in fpsimd.vregs.iter_mut().zip(v.chunks_exact(16)) {
-            *to = u128::from_le_bytes(from.try_into().expect("16 bytes"));
-        }
+        fpsimd.set_v(&v);
         [fpsimd.fpsr, fpsimd.fpcr] = [status[0], status[1]].map(|value| value as u32);
         let storage = |length: usize| {
             let mut storage = match is_sve {
@@ -431,7 +420,7 @@ impl Executor {
                     new,
                     &State {
                         fp_type: thread.fp_type,
-                        vregs: &thread.fpsimd.vregs,
+                        fpsimd: &thread.fpsimd,
                         sve: &thread.sve,
                         length: thread.vector_length(),
                         status: [status[0], status[1], thread.fpmr],
@@ -468,7 +457,7 @@ impl Executor {
                             true => fp_core::fp_type_FP_STATE_SVE,
                             false => fp_core::fp_type_FP_STATE_FPSIMD,
                         },
-                        vregs: &fp_regs.vregs,
+                        fpsimd: &fp_regs,
                         sve: &sve,
                         length: party.vector_length(),
                         status: [status[0], status[1], fpmr],
@@ -498,9 +487,8 @@ impl Executor {
         let registers = match is_sve {
             true => from_sve_state(state.sve, state.length),
             false => {
-                let bytes: Vec<u8> = state.vregs.iter().flat_map(|v| v.to_le_bytes()).collect();
                 let mut registers = FpRegisters::filled(1);
-                registers.set_v(bytes[..].try_into().expect("512 bytes"), 16);
+                registers.set_v(&state.fpsimd.v(), 16);
                 registers
             }
         };
@@ -604,7 +592,7 @@ impl Executor {
 /// A state in memory.
 struct State<'a> {
     fp_type: u32,
-    vregs: &'a [u128; 32],
+    fpsimd: &'a crate::user_fpsimd_state,
     sve: &'a [u8],
     length: usize,
     status: [u64; 3],

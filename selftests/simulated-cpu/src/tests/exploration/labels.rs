@@ -9,12 +9,10 @@ use super::super::machine::mark;
 use crate::{FpRegisters, STREAMING_VECTOR_LENGTH};
 use std::sync::LazyLock;
 
-/// Tasks that run a vCPU each, and as many that do not.
-pub(super) const VMMS: usize = 2;
 /// Tasks.
-pub(super) const TASKS: usize = 4;
-/// vCPUs: the one that task 0 runs, and that of task 1.
-pub(super) const VCPUS: usize = VMMS;
+pub(super) const TASKS: usize = 2;
+/// vCPUs: each task runs the one that has its number.
+pub(super) const VCPUS: usize = TASKS;
 
 /// Whose a state is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

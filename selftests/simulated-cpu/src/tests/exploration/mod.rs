@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Every state that the ownership of FP registers can get into.
 //!
-//! Two CPUs, two vCPUs, the tasks that run them, and tasks that do not: whatever
-//! can happen next happens, in each state, until there is no new one. What happens
-//! is not a model of KVM's code but that code, on a simulated CPU, with the FP core
+//! Two CPUs, two vCPUs, and the tasks that run them: whatever can happen next
+//! happens, in each state, until there is no new one. What happens is not a model of KVM's code but that code, on a simulated CPU, with the FP core
 //! of `fp_core/`. What is known of a state is whose values are where, see
 //! `labels.rs`: it is made into values, the code runs, and it is found out again.
 //! As the code does the same whenever it finds the same, each step that it can take
@@ -86,7 +85,6 @@ fn explore_with(mode: Mode, pkvm: bool, features: &[[bool; 3]]) {
             sve,
             sme,
             fpmr,
-            host_tasks: 0,
         });
         assert!(states > 400, "next to nothing can happen");
     }

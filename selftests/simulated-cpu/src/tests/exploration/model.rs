@@ -2,10 +2,10 @@
 //! What can happen next, and what comes of it, for stateright.
 
 use super::executor::Executor;
-use super::labels::{Kept, Parts, Party, TASKS, VCPUS, VMMS};
+use super::labels::{Kept, Parts, Party, TASKS};
 use super::properties;
 use super::state::{idle, Config, Due, Memory, Place, State, CPUS};
-use super::step::{after, kept_after, Outcome, Step, Use, View};
+use super::step::{after, Outcome, Step, Use, View};
 use crate::{SVCR_SM, SVCR_ZA};
 use stateright::{Model, Property};
 use std::cell::RefCell;
@@ -107,7 +107,7 @@ impl Exploration {
     /// copies.
     fn step(&self, state: &mut State, cpu: usize, step: Step) -> Result<(), String> {
         let current = state.cpus[cpu].current;
-        let vcpu = (usize::from(current) < VMMS).then_some(current);
+        let vcpu = (usize::from(current) < TASKS).then_some(current);
         let view = View::new(state.cpus[cpu], step, vcpu, |party| *memory(state, party));
         let Outcome { view, written } = self.perform(step, cpu, vcpu, view)?;
         state.cpus[cpu] = view.cpu;
@@ -115,8 +115,7 @@ impl Exploration {
             *memory_mut(state, party) = changed;
         }
         if let Some((party, parts)) = written {
-            let is_known = |p| view.get(p).is_some();
-            worthless_elsewhere(state, party, parts, Some(cpu), is_known(party));
+            worthless_elsewhere(state, party, parts, Some(cpu));
         }
         Ok(())
     }
@@ -182,12 +181,12 @@ impl Exploration {
                     status: true,
                     ..Parts::all(false)
                 };
-                worthless_elsewhere(state, Party::Task(task as u8), parts, None, true);
+                worthless_elsewhere(state, Party::Task(task as u8), parts, None);
             }
             Action::Recreate(vcpu) => {
                 state.vcpus[vcpu] = Memory::of_vcpu(vcpu, &self.config);
                 let party = Party::Vcpu(vcpu as u8);
-                worthless_elsewhere(state, party, Parts::all(true), None, true);
+                worthless_elsewhere(state, party, Parts::all(true), None);
             }
         }
         Ok(())
@@ -205,7 +204,6 @@ impl Exploration {
     fn actions_of_cpu(&self, state: &State, cpu: usize, actions: &mut Vec<Action>) {
         let Config { sve, sme, .. } = self.config;
         let current = state.cpus[cpu].current;
-        let is_vmm = usize::from(current) < VMMS;
         let mut may_switch = true;
         if current == idle(cpu) {
             actions.extend([Action::Softirq(cpu), Action::CpuPm(cpu)]);
@@ -228,7 +226,7 @@ impl Exploration {
                 }
                 Place::Kernel { syscall } => {
                     actions.extend([Action::Softirq(cpu), Action::Return(cpu)]);
-                    if is_vmm && syscall {
+                    if syscall {
                         actions.push(Action::Load(cpu));
                         actions.push(Action::Recreate(current.into()));
                     }
@@ -248,9 +246,7 @@ impl Exploration {
             }
         }
         if may_switch {
-            let tasks = VMMS + self.config.host_tasks;
-            let is_there = |task: &u8| usize::from(*task) < tasks || usize::from(*task) >= TASKS;
-            let next = Self::runnable(state, cpu).filter(is_there);
+            let next = Self::runnable(state, cpu);
             actions.extend(next.map(|next| Action::Switch(cpu, next)));
         }
     }
@@ -275,25 +271,15 @@ fn memory_mut(state: &mut State, party: Party) -> &mut Memory {
     }
 }
 
-/// A party has written new values: others of it, on other CPUs and in memory that
-/// is not known to be right, are worth nothing any more.
-fn worthless_elsewhere(
-    state: &mut State,
-    party: Party,
-    parts: Parts<bool>,
-    by: Option<usize>,
-    memory_is_right: bool,
-) {
+/// A party has written new values: what other CPUs have of it is worth nothing any
+/// more.
+fn worthless_elsewhere(state: &mut State, party: Party, parts: Parts<bool>, by: Option<usize>) {
     for (number, cpu) in state.cpus.iter_mut().enumerate() {
         if by != Some(number) {
             cpu.registers = cpu
                 .registers
                 .map2(parts, |label, is_written| after(label, party, is_written));
         }
-    }
-    if !memory_is_right {
-        let memory = memory_mut(state, party);
-        memory.parts = memory.parts.map2(parts, kept_after);
     }
 }
 
@@ -315,17 +301,12 @@ fn due_after(due: Due, step: Step) -> Due {
             z: Kept::Current,
             svcr: sm | za,
         },
-        Step::UserSmstop => Due {
+        Step::UserSmstop if due.svcr & sm != 0 => Due {
+            v: Kept::Zero,
+            z: Kept::Zero,
             svcr: 0,
-            ..match due.svcr & sm {
-                0 => due,
-                _ => Due {
-                    v: Kept::Zero,
-                    z: Kept::Zero,
-                    svcr: 0,
-                },
-            }
         },
+        Step::UserSmstop => Due { svcr: 0, ..due },
         _ => due,
     }
 }
@@ -345,7 +326,7 @@ impl Model for Exploration {
         for cpu in 0..CPUS {
             self.actions_of_cpu(state, cpu, actions);
         }
-        for task in 0..VMMS + self.config.host_tasks {
+        for task in 0..TASKS {
             let runs = state
                 .cpus
                 .iter()
@@ -381,5 +362,3 @@ impl Model for Exploration {
         all
     }
 }
-
-const _: () = assert!(VCPUS == VMMS);

@@ -22,8 +22,6 @@ pub(super) struct Config {
     pub(super) sme: bool,
     /// FPMR: the host, and of the vCPUs the first one.
     pub(super) fpmr: bool,
-    /// Tasks that run no vCPU.
-    pub(super) host_tasks: usize,
 }
 
 impl fmt::Display for Config {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What happens on one CPU, of which code is run, and all that the code can see.
 
-use super::labels::{Kept, Label, Parts, Party};
+use super::labels::{Label, Parts, Party};
 use super::state::{Cpu, Memory};
 
 /// What a guest uses before it is left.
@@ -146,13 +146,5 @@ pub(super) fn after(label: Label, party: Party, is_written: bool) -> Label {
     match label {
         Label::Of(p) if p == party && is_written => Label::Worthless,
         label => label,
-    }
-}
-
-/// As [`after`], of memory.
-pub(super) fn kept_after(kept: Kept, is_written: bool) -> Kept {
-    match kept {
-        Kept::Current if is_written => Kept::Worthless,
-        kept => kept,
     }
 }

@@ -133,7 +133,7 @@ pub(super) fn fpsimd_sve_sync(
         guest.sys_regs[place("ZCR_EL1")] = names::get(cpu, "ZCR_EL1");
         hyp.sve_state = cpu.fp().sve(hyp.vcpu.arch.sve_max_vl as usize);
     } else {
-        guest.fp_regs.vregs = vregs(&cpu.fp().v());
+        guest.fp_regs.set_v(&cpu.fp().v());
     }
     if has.fpmr {
         guest.sys_regs[place("FPMR")] = names::get(cpu, "FPMR");
@@ -146,9 +146,7 @@ pub(super) fn fpsimd_sve_sync(
             .set_sve(&sve_regs[..crate::FpRegisters::sve_size(host_vl)], host_vl);
         names::set(cpu, "ZCR_EL1", host.sys_regs[place("ZCR_EL1")]);
     } else {
-        let bytes = host.fp_regs.vregs.map(u128::to_le_bytes);
-        let bytes = bytes.as_flattened().try_into().expect("32 of 16 bytes");
-        cpu.fp_mut().set_v(bytes, 16);
+        cpu.fp_mut().set_v(&host.fp_regs.v(), 16);
     }
     names::set(cpu, "FPSR", host.fp_regs.fpsr.into());
     names::set(cpu, "FPCR", host.fp_regs.fpcr.into());
@@ -156,11 +154,6 @@ pub(super) fn fpsimd_sve_sync(
         names::set(cpu, "FPMR", host.sys_regs[place("FPMR")]);
     }
     data.fp_owner = FP_STATE_HOST_OWNED;
-}
-
-fn vregs(bytes: &[u8; 512]) -> [u128; 32] {
-    let vector = |n: usize| bytes[16 * n..][..16].try_into().expect("16 bytes");
-    std::array::from_fn(|n| u128::from_le_bytes(vector(n)))
 }
 
 /// `sync_hyp_vcpu()`, after `fpsimd_sve_sync()`.

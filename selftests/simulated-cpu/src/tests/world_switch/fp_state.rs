@@ -101,9 +101,8 @@ impl Host {
         let length = guest.vcpu.arch.sve_max_vl as usize;
         guest.sve_state = state.sve(length).0;
         let (v, [fpsr, fpcr]) = state.v();
-        let vector = |n: usize| v[16 * n..][..16].try_into().expect("16 bytes");
         let fp_regs = &mut guest.vcpu.arch.ctxt.fp_regs;
-        fp_regs.vregs = std::array::from_fn(|n| u128::from_le_bytes(vector(n)));
+        fp_regs.set_v(&v);
         fp_regs.fpsr = fpsr as u32;
         fp_regs.fpcr = fpcr as u32;
         *guest.kept("FPMR") = state.fpmr();
