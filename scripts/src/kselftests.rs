@@ -97,6 +97,11 @@ pub const FULL_ONLY_IN: &[(Mode, &str, &str)] = &[
     ),
     (
         Mode::Nested,
+        "kvm/get-reg-list",
+        "reads all registers of vCPUs with all sets of features, a minute under emulation",
+    ),
+    (
+        Mode::Nested,
         "kvm/arm64/vpmu_counter_access",
         "runs at virtual EL2, where each access traps, minutes under emulation",
     ),

@@ -154,8 +154,8 @@ impl Built {
     }
 
     /// Builds what hosts of these variants need, and says of each whether that
-    /// succeeded. Kernels of which nothing is common are built side by side, as
-    /// there are times when a build has work for one CPU only.
+    /// succeeded. Kernels are built side by side, as there are times when a build
+    /// has work for one CPU only.
     pub fn add_all(
         &mut self,
         ctx: &Context,
@@ -165,19 +165,15 @@ impl Built {
         if !ctx.no_build {
             drop(tree::prepare(ctx, &source::find(ctx)?)?);
         }
+        // Those that begin as a copy of the first come when it is there.
         let (alone, common): (Vec<_>, Vec<_>) = variants.iter().partition(|v| v.is_built_alone());
-        let mut chains: Vec<Vec<Variant>> = alone.into_iter().map(|v| vec![v]).collect();
-        chains.push(common);
-        let build = |chain: Vec<Variant>| -> Vec<(Variant, Result<Kernel>)> {
-            chain
-                .into_iter()
-                .map(|v| (v, kernel::build(ctx, v)))
-                .collect()
-        };
-        let kernels = side_by_side(chains, SIDE_BY_SIDE, build);
+        let (first, copies) = common.split_at(common.len().min(1));
+        let build = |variant: Variant| (variant, kernel::build(ctx, variant));
+        let mut kernels = side_by_side([&alone[..], first].concat(), SIDE_BY_SIDE, build);
+        kernels.extend(side_by_side(copies.to_vec(), SIDE_BY_SIDE, build));
 
         let mut failed = BTreeMap::new();
-        for (variant, kernel) in kernels.into_iter().flatten() {
+        for (variant, kernel) in kernels {
             if let Err(error) = kernel.and_then(|kernel| self.take(ctx, kernel)) {
                 failed.insert(variant, error);
             }
