@@ -2,6 +2,7 @@
 //! What passes between the host and EL2 around a run of a vCPU under pKVM.
 
 mod c;
+mod copied;
 mod hostile;
 mod read_once;
 mod same_as_c;

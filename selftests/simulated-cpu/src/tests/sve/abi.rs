@@ -145,3 +145,24 @@ fn b33_memory_that_ends_within_a_register_leaves_it_as_it_is() {
     assert_eq!(get(&mut host, &mut vcpu, id::z(5, 0)), before);
     host.for_vcpu(&mut vcpu, sve::destroy);
 }
+
+#[test]
+fn b33_behind_ffr_there_is_no_register() {
+    let mut host = Host::new(alike(0xffff));
+    let mut vcpu = with_sve(&mut host);
+    host.call(&mut vcpu, &Call::Finalize { feature: SVE });
+    assert_eq!(id::ffr(0), id::p(16, 0));
+    let found = get(&mut host, &mut vcpu, id::p(17, 0));
+    assert_eq!(found, Outcome::Failed(Errno::EINVAL));
+    host.for_vcpu(&mut vcpu, sve::destroy);
+}
+
+#[test]
+fn b31_a_set_without_the_shortest_vectors_is_none() {
+    let mut host = Host::new(alike(0x0b));
+    let mut vcpu = with_sve(&mut host);
+    let mut set_of = vec![0; 64];
+    set_of[0] = 0x0a;
+    let found = set(&mut host, &mut vcpu, id::VECTOR_LENGTHS, &set_of);
+    assert_eq!(found, Outcome::Failed(Errno::EINVAL));
+}

@@ -363,9 +363,11 @@ fn exits_by_tlbi_are_carried_out_for_the_level_that_they_are_for() {
                 host.enter(0, &mut |cpu, vcpu| {
                     entries += 1;
                     if entries == 2 {
+                        assert_eq!(names::get(cpu, "ELR_EL2"), 0x1004);
                         return IRQ;
                     }
                     names::set(cpu, "SPSR_EL2", 0x3c5);
+                    names::set(cpu, "ELR_EL2", 0x1000);
                     if matches!(kind, Kind::VirtualEl2 { .. }) {
                         *super::fp_state::kept(vcpu, "NVHCR_EL2") = if tge { !0 } else { 0 };
                     }
@@ -385,4 +387,45 @@ fn exits_by_tlbi_are_carried_out_for_the_level_that_they_are_for() {
             }
         }
     }
+}
+
+#[test]
+fn exits_by_eret_of_an_l2_are_for_the_kernel() {
+    for mode in [0x0, 0x4, 0x5, 0x8, 0x9] {
+        let mut host = host(Kind::L2);
+        names::set(host.cpu(), "SPSR_EL1", mode);
+        assert_eq!(leave(&mut host, 0x1a, 0, TRAP), (false, TRAP), "{mode:#x}");
+    }
+}
+
+#[test]
+fn exits_from_virtual_el2_have_the_pstate_of_that_level() {
+    for e2h in [false, true] {
+        for (in_cpu, expected) in [
+            (0x6000_03c4, 0x6000_03c8),
+            (0x6000_03c5, 0x6000_03c9),
+            (0x6000_03c0, 0x6000_03c0),
+        ] {
+            let mut host = host(Kind::VirtualEl2 { e2h });
+            host.enter(0, &mut |cpu, _| {
+                names::set(cpu, "SPSR_EL2", in_cpu);
+                IRQ
+            });
+            let found = host.vcpu(0).arch.ctxt.regs.pstate;
+            assert_eq!(found, expected, "{e2h} {in_cpu:#x}");
+        }
+    }
+}
+
+#[test]
+fn exits_from_virtual_el2_to_another_level_cannot_be() {
+    let mut host = host(Kind::VirtualEl2 { e2h: true });
+    let message = super::super::panic_of(|| {
+        host.enter(0, &mut |cpu, vcpu| {
+            vcpu.arch.answers.is_hyp_ctxt = false;
+            names::set(cpu, "SPSR_EL2", 0x3c5);
+            IRQ
+        });
+    });
+    assert_eq!(message, "BUG()");
 }

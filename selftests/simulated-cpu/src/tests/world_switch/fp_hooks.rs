@@ -185,6 +185,24 @@ fn b11_between_l1_and_l2_nothing_is_saved_and_the_owner_stays() {
 }
 
 #[test]
+fn b11_between_l1_and_l2_the_host_cannot_own_the_registers() {
+    let hooks: [fn(&mut Host, usize); 2] = [Host::load_fp, Host::put_fp];
+    for hook in hooks {
+        let has = Features::from_bits(!0);
+        let guest = super::machine::Guest {
+            has,
+            ..plain(Features::default())
+        };
+        let mut host = Host::with_guests(all_features(Mode::Vhe, false), &[guest]);
+        host.load(0);
+        host.vcpus[0].vcpu.arch.sflags |= bindings::IN_NESTED_ERET;
+        host.data(Image::Hyp).fp_owner = bindings::kvm_host_data_FP_STATE_HOST_OWNED;
+        let message = super::super::panic_of(|| hook(&mut host, 0));
+        assert!(message.starts_with("WARN_ON_ONCE()"), "{message}");
+    }
+}
+
+#[test]
 fn bug_a_kernel_thread_runs_no_vcpu() {
     let mut host = Host::with_guests(
         all_features(Mode::Vhe, false),

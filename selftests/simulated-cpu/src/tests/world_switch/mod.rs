@@ -11,22 +11,27 @@ mod fp_hooks;
 mod fp_state;
 mod hyp_fp;
 mod mops;
+mod mpam;
 mod nested_fp;
+mod nested_hcr;
 mod order;
 mod runs;
+mod serror;
+mod speculative_at;
 mod symbols;
 mod synchronised;
 mod sysregs;
 mod timer;
 mod traps;
 mod unexpected;
+mod vgic;
 
 use super::functions::{NVHE_LOAD, NVHE_PUT};
 use super::host::{Host, Image};
 use super::machine::{self, Cpus, DebugOwner, Features, Level, Vcpu};
 use super::names;
 use super::pkvm::NR_LR;
-use crate::{bindings, nvhe, vhe, with_guest, Cpu, Guest, Mode};
+use crate::{bindings, nvhe, vhe, with_guest, Access, Cpu, Guest, Mode};
 
 /// Exit codes of `__guest_enter()`.
 pub(super) const IRQ: u64 = 0;
@@ -53,6 +58,12 @@ fn traps_once(class: u64) -> impl FnMut(&mut Cpu, &mut crate::kvm_vcpu) -> u64 {
         false => trap(cpu, class, 0),
         true => IRQ,
     }
+}
+
+/// How often a register was written by a name.
+fn writes(cpu: &Cpu, by: &str) -> usize {
+    let is_write = |access: &&Access| matches!(access, Access::Write { name, .. } if *name == by);
+    cpu.trace().iter().filter(is_write).count()
 }
 
 /// The ISS of a trapped system register access.

@@ -78,6 +78,7 @@ fn mops_registers_are_as_the_first_part_takes_them() {
             assert_eq!(vcpu.arch.ctxt.regs.regs, expected[..31], "{iss:#x}");
             let back = if iss & (1 << 18) != 0 { 8 } else { 4 };
             assert_eq!(names::get(cpu, "ELR_EL2"), pc.wrapping_sub(back));
+            assert_eq!(vcpu.arch.ctxt.regs.pc, pc.wrapping_sub(back));
             // A step over it is over.
             assert_eq!(names::get(cpu, "SPSR_EL2"), pstate & !(1 << 21));
             IRQ

@@ -5,7 +5,7 @@ use super::super::host::Host;
 use super::super::machine::{self, Features, Level};
 use super::super::names;
 use super::fp_state::kept;
-use super::{all_features, plain, trap, FP_ASIMD, IRQ, SVE, TRAP};
+use super::{access, all_features, plain, trap, FP_ASIMD, IRQ, SVE, SYS64, TRAP};
 use crate::{bindings, Mode};
 
 /// `HCR_EL2.TGE`.
@@ -79,6 +79,74 @@ fn b13_a_trap_that_a_guest_hypervisor_has_set_is_left_to_it() {
                 assert_eq!(code == TRAP, expected, "{context}");
                 assert_eq!(host.guest_owns_fp(), !expected, "{context}");
             }
+        }
+    }
+}
+
+/// A host with a guest at a level, whose hypervisor traps no FP and has set
+/// `ZCR_EL2`.
+fn with_zcr(level: Level, zcr: u64) -> Host {
+    let has = Features {
+        nv: true,
+        sve: true,
+        ..Features::default()
+    };
+    let guest = machine::Guest {
+        has: Features {
+            nv: level != Level::El1,
+            ..has
+        },
+        level,
+        ..plain(has)
+    };
+    let mut host = Host::with_guests(all_features(Mode::Vhe, false), &[guest]);
+    *host.vcpus[0].kept("CPTR_EL2") = !0;
+    *host.vcpus[0].kept("ZCR_EL2") = zcr;
+    host.load(0);
+    host
+}
+
+#[test]
+fn b13_an_l2_has_no_longer_vectors_than_its_hypervisor_lets_it() {
+    for level in Level::ALL {
+        for zcr in [0, 1, 2, 3, 0xf] {
+            let mut host = with_zcr(level, zcr);
+            let longest = u64::from(host.vcpus[0].vcpu.arch.sve_max_vl / 16 - 1);
+            let expected = match level {
+                Level::L2 { .. } => longest.min(zcr),
+                Level::El1 | Level::VirtualEl2 { .. } => longest,
+            };
+            let mut entries = 0;
+            host.enter(0, &mut |cpu, _| {
+                entries += 1;
+                names::set(cpu, "SPSR_EL2", 0x3c5);
+                if entries == 1 {
+                    return trap(cpu, SVE, 0);
+                }
+                assert_eq!(names::get(cpu, "ZCR_EL2"), expected, "{level:?} {zcr}");
+                IRQ
+            });
+            assert_eq!(entries, 2, "{level:?} {zcr}");
+        }
+    }
+}
+
+#[test]
+fn b13_another_access_than_to_zcr_el2_loads_nothing() {
+    // CPACR_EL1 of a guest hypervisor may be answered.
+    for encoding in [[3, 0, 2, 0, 2], [3, 4, 1, 1, 2], [3, 0, 1, 2, 0]] {
+        for level in Level::ALL {
+            let mut host = with_zcr(level, 0);
+            let mut entries = 0;
+            host.enter(0, &mut |cpu, _| {
+                entries += 1;
+                names::set(cpu, "SPSR_EL2", 0x3c5);
+                match entries {
+                    1 => trap(cpu, SYS64, access(encoding, 0, true)),
+                    _ => IRQ,
+                }
+            });
+            assert!(!host.guest_owns_fp(), "{level:?} {encoding:?}");
         }
     }
 }

@@ -131,7 +131,14 @@ fn the_vgic_that_the_guest_has_is_switched() {
 
 #[test]
 fn counters_of_the_host_stop_and_those_of_the_guest_run_meanwhile() {
-    for (of_host, of_guest) in [(0, 0), (0b101, 0), (0, 0b1010), (0b101, 0b1010)] {
+    for (of_host, of_guest) in [
+        (0, 0),
+        (1, 0),
+        (0, 1),
+        (0b101, 0),
+        (0, 0b1010),
+        (0b101, 0b1010),
+    ] {
         let mut host = host(Mode::Nvhe, false);
         let events = &mut host.vcpus[0].vcpu.arch.pmu.events;
         events.events_host = of_host;

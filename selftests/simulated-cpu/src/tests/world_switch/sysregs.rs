@@ -7,7 +7,7 @@ use super::super::machine::{self, mark, Features, Level};
 use super::super::names;
 use super::fp_state::FpState;
 use super::{access, all_features, plain, trap, IRQ, MODES, SYS64};
-use crate::{bindings, Access, Mode};
+use crate::{bindings, Access, Cpu, Mode};
 
 const CNTPCT: [u64; 5] = [3, 3, 14, 0, 1];
 const CNTVCT: [u64; 5] = [3, 3, 14, 0, 2];
@@ -185,7 +185,10 @@ fn sysregs_timers_of_a_guest_hypervisor_are_read_as_in_c() {
                     ] {
                         names::set(host.cpu(), name, in_cpu(name));
                     }
-                    let start = host.cpu().counter;
+                    // The physical timer fires this very moment, or at the next.
+                    let start = p_cval
+                        .wrapping_add(0x10)
+                        .wrapping_sub(if fired { 1 } else { 2 });
                     // ISTATUS, by the counters of EL1.
                     let status = |ctl: u64, cval: u64, offset: u64| {
                         let has_fired = cval <= (start + 1).wrapping_sub(offset);
@@ -229,7 +232,7 @@ fn sysregs_timers_of_a_guest_hypervisor_are_read_as_in_c() {
 
 #[test]
 fn sysregs_of_stage_1_are_written_for_the_guest_on_a_thunderx2() {
-    let registers: [(&str, [u64; 5]); 11] = [
+    let registers: [(&str, [u64; 5]); 12] = [
         ("SCTLR_EL1", [3, 0, 1, 0, 0]),
         ("TTBR0_EL1", [3, 0, 2, 0, 0]),
         ("TTBR1_EL1", [3, 0, 2, 0, 1]),
@@ -241,6 +244,8 @@ fn sysregs_of_stage_1_are_written_for_the_guest_on_a_thunderx2() {
         ("MAIR_EL1", [3, 0, 10, 2, 0]),
         ("AMAIR_EL1", [3, 0, 10, 3, 0]),
         ("CONTEXTIDR_EL1", [3, 0, 13, 0, 1]),
+        // Not one of them.
+        ("VBAR_EL1", [3, 0, 12, 0, 0]),
     ];
     for (mode, pkvm) in MODES {
         for (erratum, traps) in [(false, false), (true, false), (true, true)] {
@@ -257,19 +262,33 @@ fn sysregs_of_stage_1_are_written_for_the_guest_on_a_thunderx2() {
                         vcpu.vcpu.arch.hcr_el2 |= if traps { 1 << 26 } else { 0 };
                     }
                     host.load(0);
+                    let others = registers.map(|(other, _)| other);
+                    let others = others.into_iter().filter(|other| *other != name);
+                    let of_others = |cpu: &Cpu| -> Vec<u64> {
+                        others.clone().map(|other| names::get(cpu, other)).collect()
+                    };
+                    let mut before = Vec::new();
                     let mut found = None;
                     let mut entries = 0;
                     host.enter(0, &mut |cpu, vcpu| {
                         entries += 1;
                         if entries == 2 {
                             found = Some(names::get(cpu, name));
+                            assert_eq!(of_others(cpu), before, "{mode:?} {name}");
+                            assert_eq!(names::get(cpu, "ELR_EL2"), 0x1004, "{mode:?} {name}");
                             return IRQ;
                         }
+                        before = of_others(cpu);
+                        names::set(cpu, "ELR_EL2", 0x1000);
                         vcpu.arch.ctxt.regs.regs[4] = 0x1234_5678;
                         trap(cpu, SYS64, access(encoding, rt, false))
                     });
+                    if entries == 1 {
+                        assert_eq!(host.vcpu(0).arch.ctxt.regs.pc, 0x1000, "{mode:?} {name}");
+                    }
                     let value = if rt == 31 { 0 } else { 0x1234_5678 };
-                    let expected = (erratum && !traps).then_some(value);
+                    let is_written = erratum && !traps && name != "VBAR_EL1";
+                    let expected = is_written.then_some(value);
                     assert_eq!(found, expected, "{mode:?} {name}");
                 }
             }
@@ -288,19 +307,24 @@ fn sysregs_tcr_el1_has_no_ha_and_hd_on_an_ampereone() {
                     .add_capability(bindings::ARM64_WORKAROUND_AMPERE_AC03_CPU_38);
             }
             host.load(0);
-            let mut found = None;
-            let mut entries = 0;
-            host.enter(0, &mut |cpu, vcpu| {
-                entries += 1;
-                if entries == 2 {
-                    found = Some(names::get(cpu, "TCR_EL1"));
-                    return IRQ;
-                }
-                vcpu.arch.ctxt.regs.regs[4] = !0;
-                trap(cpu, SYS64, access(TCR_EL1, 4, false))
-            });
-            let expected = erratum.then_some(!((1 << 39) | (1 << 40)));
-            assert_eq!(found, expected, "{mode:?}");
+            for encoding in [TCR_EL1, CPACR_EL1] {
+                let mut found = None;
+                let mut entries = 0;
+                host.enter(0, &mut |cpu, vcpu| {
+                    entries += 1;
+                    if entries == 2 {
+                        found = Some(names::get(cpu, "TCR_EL1"));
+                        assert_eq!(names::get(cpu, "ELR_EL2"), 0x1004, "{mode:?}");
+                        return IRQ;
+                    }
+                    names::set(cpu, "ELR_EL2", 0x1000);
+                    vcpu.arch.ctxt.regs.regs[4] = !0;
+                    trap(cpu, SYS64, access(encoding, 4, false))
+                });
+                let is_answered = erratum && encoding == TCR_EL1;
+                let expected = is_answered.then_some(!((1 << 39) | (1 << 40)));
+                assert_eq!(found, expected, "{mode:?} {encoding:?}");
+            }
         }
     }
 }

@@ -4,8 +4,8 @@
 use super::super::host::Host;
 use super::super::machine::{self, mark, Features, Level};
 use super::super::names;
-use super::{all_features, plain, IRQ};
-use crate::{bindings, Mode};
+use super::{all_features, plain, writes, IRQ};
+use crate::{bindings, Access, Cpu, Mode};
 
 /// `timer_apply_offset()` of `include/kvm/arm_arch_timer.h`.
 fn for_host(cval: u64, offset: u64, now: u64) -> u64 {
@@ -59,7 +59,23 @@ fn the_compare_value_is_the_guests_in_it_and_without_its_offset_for_the_host() {
                     *host.vcpus[0].kept(own) = mark("guest", own);
                     let has_in_memory = host.vcpus[0].sanitised(own, mark("guest", own));
                     let context = format!("{level:?} {cntpoff} {offset:#x} {cval:#x}");
+                    // Nobody may go on with what was there before.
+                    let is_synchronised = |cpu: &Cpu| {
+                        let trace = cpu.trace();
+                        let write = trace.iter().rposition(|access| {
+                            matches!(
+                                access,
+                                Access::Write {
+                                    name: "CNTP_CVAL_EL02",
+                                    ..
+                                }
+                            )
+                        });
+                        write.is_none_or(|at| trace.get(at + 1) == Some(&Access::Isb))
+                    };
                     host.enter(0, &mut |cpu, _| {
+                        assert_eq!(writes(cpu, "CNTP_CVAL_EL02") == 1, cntpoff, "{context}");
+                        assert!(is_synchronised(cpu), "{context}");
                         cpu.counter = now - 1;
                         let expected = if cntpoff { has_in_memory } else { in_cpu };
                         let found = names::get(cpu, "CNTP_CVAL_EL0");
@@ -67,6 +83,7 @@ fn the_compare_value_is_the_guests_in_it_and_without_its_offset_for_the_host() {
                         names::set(cpu, "CNTP_CVAL_EL0", cval);
                         IRQ
                     });
+                    assert!(is_synchronised(host.cpu()), "{context}");
                     let kept = *host.vcpus[0].kept(own);
                     let found = names::get(host.cpu(), "CNTP_CVAL_EL0");
                     if cntpoff {

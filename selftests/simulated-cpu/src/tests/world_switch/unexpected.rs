@@ -9,7 +9,7 @@ use super::symbols::{self, exception_table};
 use super::{all_features, plain, IRQ, MODES};
 use crate::arm64::world::{Nvhe, Vhe};
 use crate::hyp::unexpected_exception::handle;
-use crate::{bindings, nvhe, vhe, Mode};
+use crate::{bindings, nvhe, vhe, Access, Mode};
 
 /// Has the hypervisor handle an exception that it took at `address`. Returns
 /// where it goes on.
@@ -92,7 +92,12 @@ fn the_host_has_the_cpu_when_the_hypervisor_gives_up() {
             IRQ
         });
         *host.cpu() = inside.expect("it was entered");
+        host.cpu().clear_trace();
         abandon(&mut host);
+        // Under VHE they stay as they are until `vcpu_put()`.
+        let call = Access::Call("__timer_disable_traps");
+        let are_disabled = host.cpu().trace().contains(&call);
+        assert_eq!(are_disabled, mode != Mode::Vhe, "{mode:?}");
         let hcr: u64 = host_hcr(mode).into();
         assert_eq!(names::get(host.cpu(), "HCR_EL2"), hcr, "{mode:?}");
         let vectors = match mode {
