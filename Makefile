@@ -10,7 +10,7 @@ EXIT ?= all
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full trace clean-cache
+.PHONY: help run test test-quick test-full trace mutation clean-cache
 
 help:
 	@echo 'make run         boot a Rust KVM host, run guests on it, show what happened'
@@ -21,6 +21,7 @@ help:
 	@echo 'make test-full   also what takes minutes under emulation'
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
 	@echo '                 EXIT=all|hypercall|vgic-mmio|vmm-mmio|timer|first-fp, MODE and CPU as above'
+	@echo 'make mutation    change the logic in many small ways, each of which a test must notice'
 	@echo 'make clean-cache remove what was built and downloaded'
 	@echo
 	@echo 'KDIR=tree or LINUX_TARBALL=file selects the kernel source (Linux 7.3.y),'
@@ -42,6 +43,9 @@ test-full:
 
 trace:
 	@scripts/xtask trace --mode '$(MODE)' --cpu '$(CPU)' --exit '$(EXIT)'
+
+mutation:
+	@scripts/xtask mutation
 
 clean-cache:
 	@scripts/clean-cache

@@ -97,13 +97,7 @@ impl Context {
             .parent()
             .context("the crate has no parent folder")?
             .to_owned();
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        let logs = LogFolder::new(
-            &cache.join("log"),
-            &format!("{}-{command}", stamp(now.as_secs())),
-        )?;
+        let logs = LogFolder::new(&cache.join("log"), &format!("{}-{command}", now()))?;
         Ok(Self {
             checkout,
             cache,
@@ -143,6 +137,12 @@ fn users_fragment() -> Result<Option<Arc<str>>> {
 /// Number of CPUs of this machine.
 pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
+}
+
+/// The time, in UTC, as YYYYMMDD-HHMMSS.
+pub fn now() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    stamp(now.unwrap_or_default().as_secs())
 }
 
 /// Seconds since 1970 as YYYYMMDD-HHMMSS, so that log folders sort by age.

@@ -6,6 +6,7 @@
 mod apt;
 mod boot;
 mod build_proof;
+mod changed_copy;
 // Kbuild, which builds this program, does not run the unit tests in it.
 #[cfg(test)]
 #[allow(dead_code, reason = "all but the tests is for the kernel's build")]
@@ -35,6 +36,7 @@ mod kselftests;
 mod lock;
 mod matrix;
 mod moves;
+mod mutation;
 mod overlay;
 mod plan;
 mod prepare;
@@ -126,6 +128,12 @@ enum Command {
         #[arg(default_value = "")]
         name: String,
     },
+    /// Change the logic in many small ways, each of which a test must notice
+    Mutation {
+        /// Only files with this in their name
+        #[arg(default_value = "")]
+        file: String,
+    },
     /// Compare what C and Rust do from a guest's exit to its next entry
     Trace {
         /// vhe, nvhe, hvhe, protected or nested
@@ -172,6 +180,7 @@ impl Command {
             Self::Run { .. } => "run",
             Self::Test { .. } => "test",
             Self::SwitchFaults { .. } => "switch-faults",
+            Self::Mutation { .. } => "mutation",
             Self::Trace { .. } => "trace",
             Self::Boot { .. } => "boot",
         }
@@ -229,6 +238,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
             return test::test(&ctx, level, host);
         }
         Command::SwitchFaults { name } => return test::switch_faults(&ctx, name),
+        Command::Mutation { file } => return mutation::run(&ctx, file),
         Command::Trace { mode, cpu, exit } => {
             let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
             return trace::trace(&ctx, mode, cpu, &trace::exits(exit)?);

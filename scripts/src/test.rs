@@ -18,6 +18,7 @@ use crate::kernel::{self, Kernel, Variant};
 use crate::kselftests;
 use crate::matrix::{self, Level};
 use crate::moves::Move;
+use crate::mutation;
 use crate::plan::{End, Verdict};
 use crate::prepare::{self, Built, Spec};
 use crate::process;
@@ -101,6 +102,18 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
         let (verdict, detail) = check.verdict(ctx, &step);
         step.end(verdict.word());
         results.add(&ctx.ui, check.name, verdict, &detail);
+    }
+
+    if level == Level::Full && only.is_empty() {
+        let (verdict, detail) = match mutation::run(ctx, "") {
+            Ok(true) => (Verdict::Passed, String::new()),
+            Ok(false) => {
+                let why = "a mutant that no test notices, see above".to_owned();
+                (Verdict::Failed(why), String::new())
+            }
+            Err(error) => Verdict::failed(&error),
+        };
+        results.add(&ctx.ui, "mutation", verdict, &detail);
     }
 
     let built = build(ctx, level, only, &mut results)?;

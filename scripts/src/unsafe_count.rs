@@ -72,6 +72,11 @@ impl Layer {
     }
 }
 
+/// Whether a file has logic of KVM's.
+pub fn is_logic(path: &Path) -> bool {
+    Layer::of(path) == Some(Layer::Logic)
+}
+
 /// Unsafe code that is written down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Kind {

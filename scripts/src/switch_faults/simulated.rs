@@ -1,82 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The judge that runs the tests of selftests/simulated-cpu, from a copy of the
-//! sources. The copy stays, so that cargo compiles one crate for each fault.
+//! sources.
 
 use super::list::Fault;
+use crate::changed_copy::ChangedCopy;
 use crate::context::Context;
-use crate::lock::Lock;
 use crate::progress::Step;
-use crate::{checks, files, process, programs};
+use crate::{process, programs};
 use anyhow::{ensure, Context as _, Result};
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
-use walkdir::WalkDir;
 
-/// What is copied: the crate's own sources, and those that it compiles.
-const FOLDERS: [&str; 3] = ["arch-arm64-kvm", "rust", "selftests"];
 /// What libtest says of a test.
 const PASSED: &str = " ... ok";
 const FAILED: &str = " ... FAILED";
 
-/// A copy of the sources.
+/// Where faults are made.
 pub struct Simulated<'a> {
     ctx: &'a Context,
-    copy: PathBuf,
-    _lock: Lock,
+    copy: ChangedCopy<'a>,
 }
 
 impl<'a> Simulated<'a> {
-    /// One of this checkout's.
+    /// In a copy of this checkout's sources.
     pub fn new(ctx: &'a Context) -> Result<Self> {
-        let copy = ctx.target("switch-faults");
-        let lock = Lock::take(
-            &ctx.ui,
-            &files::beside(&copy, "lock"),
-            "a copy of the sources with faults",
-        )?;
         Ok(Self {
             ctx,
-            copy,
-            _lock: lock,
+            copy: ChangedCopy::new(ctx, "switch-faults")?,
         })
-    }
-
-    /// Makes the copy the same as the checkout. What is the same already is
-    /// not written, as cargo tells by the time whether it is.
-    fn restore(&self) -> Result<()> {
-        let mut wanted = BTreeSet::new();
-        for file in checks::repository_files(self.ctx)? {
-            if !FOLDERS.iter().any(|folder| file.starts_with(folder)) {
-                continue;
-            }
-            let from = self.ctx.checkout.join(&file);
-            let bytes =
-                fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
-            files::write_if_changed(&self.copy.join(&file), &bytes)?;
-            wanted.insert(file);
-        }
-        for entry in WalkDir::new(&self.copy) {
-            let entry = entry.context("the copy of the sources cannot be read")?;
-            let name = entry.path().strip_prefix(&self.copy)?;
-            if entry.file_type().is_file() && !wanted.contains(name) {
-                files::remove_all(entry.path())?;
-            }
-        }
-        Ok(())
     }
 
     /// Compiles the tests and returns the program.
     fn compile(&self) -> Result<PathBuf> {
-        let mut command = programs::cargo(
-            self.ctx,
-            &["test", "--no-run", "--locked", "-p", "simulated-cpu"],
-        );
-        programs::with_source(self.ctx, &mut command)?;
-        command
-            .args(["--message-format=json-render-diagnostics", "--quiet"])
-            .current_dir(self.copy.join("selftests"));
+        let mut command = self.copy.cargo(&["test", "--no-run"])?;
+        command.arg("--message-format=json-render-diagnostics");
         let messages = process::output(&mut command).context("not tried: it does not compile")?;
         let (_, program) = messages
             .lines()
@@ -87,16 +45,16 @@ impl<'a> Simulated<'a> {
 
     /// Runs the tests of these names with `fault` made, or with none.
     fn run(&self, name: &str, fault: Option<&Fault>, tests: &[&str], step: &Step) -> Result<Ran> {
-        self.restore()?;
+        self.copy.restore(|_, bytes| Ok(bytes))?;
         if let Some(fault) = fault {
-            fault.make_in(&self.copy.join("arch-arm64-kvm"))?;
+            fault.make_in(&self.copy.folder().join("arch-arm64-kvm"))?;
         }
         let program = self.compile()?;
         let log = self.ctx.log(&format!("switch-faults-{name}"));
         let status = process::run_status(
             Command::new(program)
                 .args(tests)
-                .current_dir(self.copy.join("selftests/simulated-cpu"))
+                .current_dir(self.copy.tests_folder())
                 .env("RUST_BACKTRACE", "0"),
             &log,
             step,
