@@ -3,10 +3,13 @@
 
 mod fp;
 mod registers;
+mod traps;
 
 pub use fp::{FpRegisters, STREAMING_VECTOR_LENGTH, SVCR_SM, SVCR_ZA};
+pub(crate) use traps::{open, Unit};
+pub use traps::{ExceptionClass, Outcome};
 
-use crate::arm64::registers::{CPTR_EL2, HCR_EL2, PAR_EL1};
+use crate::arm64::registers::{CPTR_EL2, HCR_EL2, PAR_EL1, PMCNTENCLR_EL0, PMCNTENSET_EL0};
 use crate::arm64::sysreg::{Encoding, RegisterName, SystemRegister};
 use registers::Registers;
 use std::cell::RefCell;
@@ -122,8 +125,9 @@ pub struct Cpu {
     capabilities: [u64; 4],
     trace: Vec<Access>,
     fp: FpRegisters,
-    /// In bytes; 0 without SVE.
-    max_vector_length: usize,
+    /// Which vector lengths there are: with bit n that of n + 1 times 128 bits.
+    /// None without SVE.
+    vector_lengths: u16,
     has_fpmr: bool,
     /// `SVCR`: see [`Cpu::set_svcr`].
     svcr: u64,
@@ -133,9 +137,8 @@ pub struct Cpu {
     traps_fp: bool,
     /// How often a guest was entered by the code that runs.
     entries: u32,
-    /// What `CPTR_EL2` may be for an instruction: what it was at the last
-    /// context synchronisation event, and each value since.
-    cptr_in_force: Vec<fp::Cptr>,
+    /// What traps, and which names are redirected.
+    in_force: traps::InForce,
     /// The physical counter. It goes on with each read.
     pub counter: u64,
     /// What AT instructions come to.
@@ -151,6 +154,15 @@ fn word_and_bit(capability: u32) -> (usize, u64) {
     ((capability / 64) as usize, 1 << (capability % 64))
 }
 
+/// The register whose contents another shows: `PMCNTENCLR_EL0` those of
+/// `PMCNTENSET_EL0`.
+fn stored_in(register: Encoding) -> Encoding {
+    match register {
+        PMCNTENCLR_EL0::ENCODING => PMCNTENSET_EL0::ENCODING,
+        _ => register,
+    }
+}
+
 impl Cpu {
     /// A CPU on which the kernel has come up in a mode, and has found no
     /// features but those that the mode needs.
@@ -160,13 +172,13 @@ impl Cpu {
             capabilities: [0; 4],
             trace: Vec::new(),
             fp: FpRegisters::filled(0),
-            max_vector_length: 128,
+            vector_lengths: 0xff,
             has_fpmr: true,
             svcr: 0,
             za: 0,
             traps_fp: true,
             entries: 0,
-            cptr_in_force: Vec::new(),
+            in_force: traps::InForce::default(),
             counter: 0x1000_0000,
             translation: Translation::Par(1),
         };
@@ -179,7 +191,8 @@ impl Cpu {
             cpu.add_capability(bindings::ARM64_KVM_HVHE);
         }
         cpu.set(HCR_EL2::from_raw(0).with_e2h(mode != Mode::Nvhe));
-        cpu.set(CPTR_EL2::from_raw(fp::open(mode != Mode::Nvhe)));
+        cpu.set(CPTR_EL2::from_raw(open(mode != Mode::Nvhe)));
+        cpu.synchronise();
         cpu
     }
 
@@ -210,12 +223,12 @@ impl Cpu {
 
     /// Returns what a register holds, whatever name reaches it.
     pub fn get<R: SystemRegister>(&self) -> R {
-        R::from(self.register(R::ENCODING))
+        R::from(self.register(stored_in(R::ENCODING)))
     }
 
     /// Changes what a register holds, whatever name reaches it.
     pub fn set<R: SystemRegister>(&mut self, value: R) {
-        self.registers.insert(R::ENCODING, value.into());
+        self.registers.insert(stored_in(R::ENCODING), value.into());
     }
 
     /// All accesses so far, in order.
@@ -277,32 +290,33 @@ impl Cpu {
         self.registers.get(register).unwrap_or(unknown)
     }
 
-    /// The register that a name reaches now.
-    fn reached<N: RegisterName>(&self) -> Encoding {
-        if self.get::<HCR_EL2>().e2h().into_bool() {
-            return N::REACHES.with_e2h;
-        }
-        N::REACHES.without_e2h.unwrap_or_else(|| {
-            panic!("{} is UNDEFINED while HCR_EL2.E2H is 0", N::NAME);
-        })
-    }
-
     pub(crate) fn mrs<N: RegisterName>(&mut self) -> u64 {
-        let register = self.reached::<N>();
+        let register = self.reached::<N>(false);
         let name = N::NAME;
-        self.check_access(register, name);
-        let value = self.register(register);
+        let value = self.register(stored_in(register));
         self.trace.push(Access::Read { name, value });
         value
     }
 
     pub(crate) fn msr<N: RegisterName>(&mut self, value: u64) {
-        let register = self.reached::<N>();
+        let register = self.reached::<N>(true);
         let name = N::NAME;
-        self.check_access(register, name);
-        self.registers.insert(register, value);
+        self.registers
+            .insert(stored_in(register), self.stored(register, value));
         self.trace.push(Access::Write { name, value });
         self.written(register);
+    }
+
+    /// What a register holds after a value was written to it.
+    fn stored(&self, register: Encoding, value: u64) -> u64 {
+        let before = || self.register(stored_in(register));
+        match register {
+            // Where 0 is written there is no effect: "PMCNTENSET_EL0, Performance
+            // Monitors Count Enable Set Register", and "Clear Register".
+            PMCNTENSET_EL0::ENCODING => before() | value,
+            PMCNTENCLR_EL0::ENCODING => before() & !value,
+            _ => value,
+        }
     }
 
     pub(crate) fn barrier(&mut self, barrier: Access) {
@@ -347,7 +361,8 @@ impl Cpu {
     }
 
     /// Enters a guest, which `guest` plays, and leaves it: both are context
-    /// synchronisation events.
+    /// synchronisation events, `AArch64.ExceptionReturn()` and
+    /// `AArch64.TakeException()`.
     pub(crate) fn enter<T>(&mut self, guest: impl FnOnce(&mut Self) -> T) -> T {
         self.entries += 1;
         assert!(self.entries < 1000, "the guest is entered on and on");

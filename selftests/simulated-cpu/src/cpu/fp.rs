@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The register files of FP and SVE, and the traps of their use.
+//! The register files of FP and SVE, and the lengths of vectors.
 
+use super::traps::Unit;
 use super::{Access, Cpu};
-use crate::arm64::registers::{CPTR_EL2, FPCR, FPEXC32_EL2, FPMR, FPSR, HCR_EL2, ZCR_EL1, ZCR_EL2};
-use crate::arm64::sysreg::{Encoding, RegisterName};
+use crate::arm64::registers::{FPMR, FPSR, ZCR_EL1, ZCR_EL2};
 
 /// The longest vector of the architecture, in bytes.
 const MAX: usize = 256;
@@ -15,11 +15,15 @@ pub const SVCR_SM: u64 = 1 << 0;
 /// `SVCR.ZA`: ZA has contents.
 pub const SVCR_ZA: u64 = 1 << 1;
 
+/// FPSR after a change of streaming mode, by `ResetSVEState()`: all flags are set.
+const STREAMING_FPSR: u64 = 0x0800_009f;
+
 /// Z0 to Z31, of which V0 to V31 are the first 16 bytes, P0 to P15, and FFR.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FpRegisters {
     /// The vectors. What lies beyond the length in force can be neither read
-    /// nor written, and is kept.
+    /// nor written, and is kept. The architecture lets a CPU make it 0 as well:
+    /// `MaybeZeroSVEUppers()`.
     pub z: Box<[[u8; MAX]; 32]>,
     /// P0 to P15, and FFR behind them.
     pub p: [[u8; MAX / 8]; 17],
@@ -71,6 +75,9 @@ impl FpRegisters {
 
     /// Writes V0 to V31, by which the rest of each Z becomes 0, up to the
     /// vector length.
+    ///
+    /// `V[]`: beyond that length, and beyond 128 bits while SVE is trapped here
+    /// (`IsSVEEnabled()`), a CPU may keep what was there (Unpredictable_SVEZEROUPPER).
     pub fn set_v(&mut self, bytes: &[u8; 32 * 16], length: usize) {
         for (from, z) in bytes.chunks_exact(16).zip(self.z.iter_mut()) {
             z[..16].copy_from_slice(from);
@@ -90,121 +97,24 @@ impl FpRegisters {
     }
 }
 
-/// What an instruction or an access belongs to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Unit {
-    /// FP and Advanced SIMD: V registers and status.
-    Fp,
-    /// SVE's vector lengths.
-    SveLength,
-    /// SVE's instructions, which FP traps, too.
-    Sve,
-    /// SME's instructions, and `SVCR`.
-    Sme,
-}
-
-/// A value of `CPTR_EL2`, and by which layout it is read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cptr {
-    value: u64,
-    e2h: bool,
-}
-
-impl Cptr {
-    /// Arm ARM (DDI 0487), "CPTR_EL2, Architectural Feature Trap Register
-    /// (EL2)", for EL2, and for EL1 and EL0 while `HCR_EL2.TGE` is 0.
-    fn traps(self, unit: Unit) -> bool {
-        let bit = |number: u32| self.value & (1 << number) != 0;
-        // FPEN, ZEN and SMEN trap EL2 with 0bx0, TFP, TZ and TSM with 1.
-        let (fp, sve, sme) = match self.e2h {
-            true => (!bit(20), !bit(16), !bit(24)),
-            false => (bit(10), bit(8), bit(12)),
-        };
-        match unit {
-            Unit::Fp => fp,
-            Unit::SveLength => sve,
-            Unit::Sve => fp || sve,
-            Unit::Sme => sme,
-        }
-    }
-}
-
-/// A value of `CPTR_EL2` that lets EL2 use everything.
-pub(super) const fn open(e2h: bool) -> u64 {
-    match e2h {
-        // FPEN, SMEN and ZEN.
-        true => (0b11 << 20) | (0b11 << 24) | (0b11 << 16),
-        // RES1 bits.
-        false => (1 << 13) | (1 << 9) | 0xff,
-    }
-}
-
 impl Cpu {
-    fn cptr(&self) -> Cptr {
-        Cptr {
-            value: self.get::<CPTR_EL2>().into(),
-            e2h: self.get::<HCR_EL2>().e2h().into_bool(),
-        }
+    /// Whether the CPU has SVE.
+    pub(super) fn has_sve(&self) -> bool {
+        self.vector_lengths != 0
     }
 
-    /// A context synchronisation event: what has been written is in force.
-    pub(super) fn synchronise(&mut self) {
-        let cptr = self.cptr();
-        self.cptr_in_force.clear();
-        self.cptr_in_force.push(cptr);
-    }
-
-    /// A register has been written: if it controls traps, they may change now,
-    /// or later.
-    pub(super) fn written(&mut self, register: Encoding) {
-        if [CPTR_EL2::ENCODING, HCR_EL2::ENCODING].contains(&register) {
-            let cptr = self.cptr();
-            self.cptr_in_force.push(cptr);
-        }
-    }
-
-    /// Panics if an instruction would trap, or could: by a value of `CPTR_EL2`
-    /// that is in force, or that may be.
-    fn check(&self, unit: Unit, what: &str) {
-        let (is_there, needs) = match unit {
-            Unit::Fp => (true, "FP"),
-            Unit::Sve | Unit::SveLength => (self.max_vector_length != 0, "SVE"),
-            Unit::Sme => (self.has_capability(bindings::ARM64_SME), "SME"),
-        };
-        assert!(is_there, "{what} is UNDEFINED without {needs}");
-        for cptr in self.cptr_in_force.iter().filter(|_| self.traps_fp) {
-            assert!(
-                !cptr.traps(unit),
-                "{what} may trap at EL2: since the last context synchronisation CPTR_EL2 was \
-                 {:#x}, with E2H {}",
-                cptr.value,
-                u8::from(cptr.e2h)
-            );
-        }
-    }
-
-    /// Panics if an access to a system register would trap, or could.
-    pub(super) fn check_access(&self, register: Encoding, name: &str) {
-        if [ZCR_EL1::ENCODING, ZCR_EL2::ENCODING].contains(&register) {
-            self.check(Unit::SveLength, name);
-        }
-        if register == FPMR::ENCODING {
-            assert!(self.has_fpmr, "{name} is UNDEFINED without FEAT_FPMR");
-        }
-        let status = [
-            FPCR::ENCODING,
-            FPSR::ENCODING,
-            FPMR::ENCODING,
-            FPEXC32_EL2::ENCODING,
-        ];
-        if status.contains(&register) {
-            self.check(Unit::Fp, name);
-        }
-    }
-
-    /// Takes SVE away from a CPU, which has vectors of all lengths.
+    /// Takes SVE away from a CPU.
     pub fn remove_sve(&mut self) {
-        self.max_vector_length = 0;
+        self.vector_lengths = 0;
+    }
+
+    /// Gives the CPU vectors of these lengths, in bytes, and of no others.
+    pub fn set_vector_lengths(&mut self, lengths: &[usize]) {
+        self.vector_lengths = 0;
+        for length in lengths {
+            assert!(*length % 16 == 0 && (16..=MAX).contains(length));
+            self.vector_lengths |= 1 << (length / 16 - 1);
+        }
     }
 
     /// Takes FPMR away from a CPU.
@@ -228,21 +138,35 @@ impl Cpu {
     }
 
     /// The vector length at EL2, in bytes; 16 without SVE.
+    ///
+    /// `CurrentVL`: in streaming mode `CurrentSVL`, otherwise by `ZCR_EL2.LEN`.
+    /// A write to that counts from the next instruction on, without a context
+    /// synchronisation event: see the field's description.
     pub fn vector_length_at_el2(&self) -> usize {
         if self.svcr & SVCR_SM != 0 {
             return STREAMING_VECTOR_LENGTH;
         }
-        let asked: u64 = self.get::<ZCR_EL2>().into();
-        (16 * ((asked & 0xf) as usize + 1)).min(self.max_vector_length.max(16))
+        self.implemented_vector_length(self.get::<ZCR_EL2>().into())
     }
 
     /// The vector length at EL1, in bytes; 16 without SVE.
+    ///
+    /// `CurrentVL`: `ZCR_EL2.LEN` is a limit there.
     pub fn vector_length_at_el1(&self) -> usize {
         if self.svcr & SVCR_SM != 0 {
             return STREAMING_VECTOR_LENGTH;
         }
-        let asked: u64 = self.get::<ZCR_EL1>().into();
-        (16 * ((asked & 0xf) as usize + 1)).min(self.vector_length_at_el2())
+        let [el1, el2] = [self.get::<ZCR_EL1>().into(), self.get::<ZCR_EL2>().into()];
+        let len = |zcr: u64| zcr & 0xf;
+        self.implemented_vector_length(len(el1).min(len(el2)))
+    }
+
+    /// `ImplementedSVEVectorLength()`: the longest that the CPU has of those that
+    /// are no longer than ZCR asks for.
+    fn implemented_vector_length(&self, zcr: u64) -> usize {
+        let asked = zcr & 0xf;
+        let fitting = self.vector_lengths & (u16::MAX >> (15 - asked));
+        16 * (u16::BITS - fitting.leading_zeros()).max(1) as usize
     }
 
     /// What is in `SVCR`.
@@ -253,8 +177,9 @@ impl Cpu {
     /// Changes what is in `SVCR`: entering or leaving streaming mode makes all
     /// vectors and predicates 0, and so does for ZA that it gets contents.
     ///
-    /// Arm ARM (DDI 0487), "Process state, PSTATE.SM and PSTATE.ZA". What becomes
-    /// of FPSR then is not done here: nothing depends on it.
+    /// `SetPSTATE_SM()` with `ResetSVEState()`, and `SetPSTATE_ZA()` with
+    /// `ResetSMEState()`. What becomes of FPSR and FPMR is left to
+    /// [`Self::write_svcr`].
     pub fn set_svcr(&mut self, svcr: u64) {
         let changes = self.svcr ^ svcr;
         if changes & SVCR_SM != 0 {
@@ -265,6 +190,17 @@ impl Cpu {
             self.za = 0;
         }
         self.svcr = svcr;
+    }
+
+    /// An MSR of `SVCR`: as [`Self::set_svcr`], and streaming mode changes FPSR and
+    /// FPMR as well, by `ResetSVEState()`.
+    pub fn write_svcr(&mut self, svcr: u64) {
+        self.check(Unit::Svcr, "SVCR");
+        if (self.svcr ^ svcr) & SVCR_SM != 0 {
+            self.set(FPSR::from(STREAMING_FPSR));
+            self.set(FPMR::from(0));
+        }
+        self.set_svcr(svcr);
     }
 
     /// What stands for the contents of ZA.
@@ -279,23 +215,8 @@ impl Cpu {
 
     /// As [`Self::svcr`], by an instruction.
     pub(crate) fn read_svcr(&self) -> u64 {
-        self.check(Unit::Sme, "SVCR");
+        self.check(Unit::Svcr, "SVCR");
         self.svcr
-    }
-
-    /// Whether a guest, at EL1 or EL0, can use SME by what is in `CPTR_EL2`.
-    pub fn guest_can_use_sme(&self) -> bool {
-        self.has_capability(bindings::ARM64_SME) && !self.cptr().traps(Unit::Sme)
-    }
-
-    /// Whether a guest, at EL1 or EL0, can use FP by what is in `CPTR_EL2`.
-    pub fn guest_can_use_fp(&self) -> bool {
-        !self.cptr().traps(Unit::Fp)
-    }
-
-    /// Whether a guest, at EL1 or EL0, can use SVE by what is in `CPTR_EL2`.
-    pub fn guest_can_use_sve(&self) -> bool {
-        self.max_vector_length != 0 && !self.cptr().traps(Unit::Sve)
     }
 
     pub(crate) fn save_v(&mut self) -> [u8; 32 * 16] {
@@ -312,14 +233,14 @@ impl Cpu {
     }
 
     pub(crate) fn save_sve(&mut self) -> Vec<u8> {
-        self.check(Unit::Sve, "a store of Z registers");
+        self.check(Unit::SveWithFfr, "a store of Z registers");
         let length = self.vector_length_at_el2();
         self.trace.push(Access::SaveSve { length });
         self.fp.sve(length)
     }
 
     pub(crate) fn load_sve(&mut self, bytes: &[u8]) {
-        self.check(Unit::Sve, "a load of Z registers");
+        self.check(Unit::SveWithFfr, "a load of Z registers");
         let length = self.vector_length_at_el2();
         self.trace.push(Access::LoadSve { length });
         self.fp.set_sve(bytes, length);

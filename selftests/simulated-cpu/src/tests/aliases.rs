@@ -3,6 +3,7 @@
 
 use super::names::{self, Name};
 use super::{panic_of, runner};
+use crate::arm64::barrier::isb;
 use crate::arm64::registers::*;
 use crate::arm64::sysreg::{read, write};
 use crate::{Cpu, Mode};
@@ -10,12 +11,11 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
-/// Names of HCR_EL2 are not written at random: E2H is in it.
+/// Names, and what they reach.
 fn usable(e2h: bool) -> Vec<(Name, String)> {
     let reached = names::reached(e2h);
-    names::all()
+    names::of_storage()
         .into_iter()
-        .filter(|name| name.name != "HCR_EL2")
         .filter_map(|name| Some((name, reached[name.name].clone()?)))
         .collect()
 }
@@ -78,12 +78,71 @@ fn the_names_that_vhe_adds_are_undefined_without_it() {
 }
 
 #[test]
-fn e2h_redirects_from_the_write_on_that_sets_it() {
+fn registers_that_el2_cannot_access_are_undefined() {
+    for name in [names::find("MIDR_EL1"), names::find("ID_AA64PFR0_EL1")] {
+        let message = panic_of(|| Cpu::new(Mode::Vhe).run(|| name.write(0)));
+        assert!(message.contains("is UNDEFINED"), "{message}");
+        Cpu::new(Mode::Vhe).run(|| name.read());
+    }
+    let name = names::find("SP_EL2");
+    let message = panic_of(|| Cpu::new(Mode::Vhe).run(|| name.read()));
+    assert!(message.contains("is UNDEFINED"), "{message}");
+}
+
+#[test]
+fn counters_are_enabled_by_one_name_and_disabled_by_another() {
+    let (cpu, values) = Cpu::new(Mode::Vhe).run(|| {
+        // SAFETY: On the simulated CPU.
+        unsafe {
+            write(PMCNTENCLR_EL0::from_raw(!0));
+            write(PMCNTENSET_EL0::from_raw(0b0111));
+            write(PMCNTENCLR_EL0::from_raw(0b1010));
+            [
+                read::<PMCNTENSET_EL0>().into_raw(),
+                read::<PMCNTENCLR_EL0>().into_raw(),
+            ]
+        }
+    });
+    assert_eq!(values, [0b0101; 2]);
+    assert_eq!(cpu.get::<PMCNTENSET_EL0>().into_raw(), 0b0101);
+}
+
+#[test]
+fn what_a_name_reaches_is_not_determined_until_a_change_of_e2h_is_synchronised() {
+    for (name, is_determined) in [
+        ("VBAR_EL1", false),
+        ("VBAR_EL12", false),
+        ("VBAR_EL2", true),
+        ("PAR_EL1", true),
+    ] {
+        let access = || {
+            Cpu::new(Mode::Nvhe).run(|| {
+                // SAFETY: On the simulated CPU.
+                unsafe { write(read::<HCR_EL2>().with_e2h(true)) };
+                names::find(name).read()
+            })
+        };
+        match is_determined {
+            true => drop(access()),
+            false => assert_eq!(
+                panic_of(access),
+                format!(
+                    "{name} is one register or another: HCR_EL2.E2H has changed since the last \
+                     context synchronisation"
+                )
+            ),
+        }
+    }
+}
+
+#[test]
+fn e2h_redirects_once_it_is_synchronised() {
     let (cpu, ()) = Cpu::new(Mode::Nvhe).run(|| {
         // SAFETY: On the simulated CPU.
         unsafe {
             write(VBAR_EL1::from_raw(0x1000));
             write(read::<HCR_EL2>().with_e2h(true));
+            isb();
             write(VBAR_EL1::from_raw(0x2000));
         }
     });

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! All names of registers, as values that a test can choose from.
 
-use crate::arm64::sysreg::{Encoding, RegisterName};
+use crate::arm64::sysreg::{Encoding, Reaches, RegisterName};
 use crate::for_each::for_each_register;
 use crate::simulated::instruction::{mrs, msr};
-use crate::Cpu;
+use crate::{Cpu, Outcome};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -13,6 +13,13 @@ use std::sync::LazyLock;
 pub(super) struct Name {
     pub(super) name: &'static str,
     pub(super) encoding: Encoding,
+    pub(super) reaches: Reaches,
+    /// MRS on a CPU that need not be the one of the thread.
+    pub(super) mrs: fn(&mut Cpu) -> u64,
+    /// MSR, as [`Self::mrs`].
+    pub(super) msr: fn(&mut Cpu, u64),
+    /// What becomes of an MRS, or, with `true`, of an MSR.
+    pub(super) outcome: fn(&Cpu, bool) -> Outcome,
     read: unsafe fn() -> u64,
     write: unsafe fn(u64),
 }
@@ -22,6 +29,10 @@ impl Name {
         Self {
             name: N::NAME,
             encoding: N::ENCODING,
+            reaches: N::REACHES,
+            mrs: Cpu::mrs::<N>,
+            msr: Cpu::msr::<N>,
+            outcome: Cpu::access_outcome::<N>,
             read: mrs::<N>,
             write: msr::<N>,
         }
@@ -36,6 +47,26 @@ impl Name {
         // SAFETY: On the simulated CPU.
         unsafe { (self.write)(value) }
     }
+}
+
+/// All names but those whose registers do not simply keep what is written by
+/// them: they are read-only, or not for EL2, or one of them shows another.
+/// `HCR_EL2` is left out, too, as it changes what names reach.
+pub(super) fn of_storage() -> Vec<Name> {
+    let mut names = all();
+    let others = [
+        "HCR_EL2",
+        "ID_AA64MMFR3_EL1",
+        "ID_AA64PFR0_EL1",
+        "ID_AA64PFR2_EL1",
+        "MIDR_EL1",
+        "MPIDR_EL1",
+        "PMCNTENCLR_EL0",
+        "PMCNTENSET_EL0",
+        "SP_EL2",
+    ];
+    names.retain(|name| !others.contains(&name.name));
+    names
 }
 
 macro_rules! list {

@@ -19,13 +19,15 @@ use std::collections::BTreeMap;
 /// Whether the host does not use a register: all of EL1 and EL0 but for what acts
 /// on EL2 as well, and those of EL2 that only matter to a guest.
 fn is_not_the_hosts(name: &str) -> bool {
-    const OTHERS: [&str; 16] = [
+    const OTHERS: [&str; 17] = [
         "DACR32_EL2",
         "DBGVCR32_EL2",
         "IFSR32_EL2",
         "MPAM1_EL1",
         "NVHCR_EL2",
         "PAR_EL1",
+        // It shows PMCNTENSET_EL0.
+        "PMCNTENCLR_EL0",
         "SPSR_abt",
         "SPSR_fiq",
         "SPSR_irq",

@@ -57,6 +57,10 @@ fn is_hosts(mode: Mode, name: &str, is_loaded: bool) -> bool {
     if machine::NOT_FILLED.contains(&name) {
         return false;
     }
+    // It shows another, which is looked at.
+    if name == "PMCNTENCLR_EL0" {
+        return false;
+    }
     if ["TPIDR_EL0", "TPIDRRO_EL0", "TFSRE0_EL1"].contains(&name) && is_loaded {
         return false;
     }
