@@ -67,6 +67,11 @@ fn main() {
     // Tests read the C.
     println!("cargo:rustc-env=KERNEL={}", kernel.display());
     println!("cargo:rustc-env=KVM={}", kvm_root(&ours).display());
+    // And the assembly of the primitives.
+    println!(
+        "cargo:rustc-env=PRIMITIVES={}",
+        ours.join("rust/kernel/arm64").display()
+    );
     // What the primitives include, where they look for it.
     println!("cargo:rustc-env=OBJTREE={}", out.display());
     let generated = out.join("rust/kernel/arm64");

@@ -6,8 +6,8 @@ mod registers;
 mod traps;
 
 pub use fp::{FpRegisters, STREAMING_VECTOR_LENGTH, SVCR_SM, SVCR_ZA};
-pub(crate) use traps::{open, Unit};
-pub use traps::{ExceptionClass, Outcome};
+pub(crate) use traps::open;
+pub use traps::{ExceptionClass, Outcome, Unit};
 
 use crate::arm64::registers::{CPTR_EL2, HCR_EL2, PAR_EL1, PMCNTENCLR_EL0, PMCNTENSET_EL0};
 use crate::arm64::sysreg::{Encoding, RegisterName, SystemRegister};

@@ -43,8 +43,8 @@ pub mod uaccess;
 pub use alloc::{live_allocations, set_allocations_failing};
 #[cfg(not(feature = "instructions"))]
 pub use cpu::{
-    Access, Cpu, ExceptionClass, FpRegisters, Mode, Outcome, Translation, STREAMING_VECTOR_LENGTH,
-    SVCR_SM, SVCR_ZA,
+    Access, Cpu, ExceptionClass, FpRegisters, Mode, Outcome, Translation, Unit,
+    STREAMING_VECTOR_LENGTH, SVCR_SM, SVCR_ZA,
 };
 #[cfg(not(feature = "instructions"))]
 pub use fp_core::*;

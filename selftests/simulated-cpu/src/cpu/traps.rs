@@ -39,7 +39,7 @@ pub enum Outcome {
 
 /// What an instruction or an access belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Unit {
+pub enum Unit {
     /// FP and Advanced SIMD, V registers and status:
     /// `AArch64.CheckFPAdvSIMDEnabled()`.
     Fp,
@@ -185,7 +185,7 @@ impl Cpu {
     }
 
     /// What becomes of an MRS, or of an MSR.
-    pub(crate) fn access_outcome<N: RegisterName>(&self, is_write: bool) -> Outcome {
+    pub fn access_outcome<N: RegisterName>(&self, is_write: bool) -> Outcome {
         match self.reached_by(N::REACHES) {
             Ok(register) if !self.is_accessible(register, is_write) => {
                 Outcome::Exception(ExceptionClass::Unknown)
@@ -203,11 +203,11 @@ impl Cpu {
         // The accessor of SP_EL2 is for EL3 alone.
         let is_el3s = register == SP_EL2::ENCODING;
         let is_missing = register == FPMR::ENCODING && !self.has_fpmr;
-        !is_el3s && !is_missing && !(is_write && is_read_only(register))
+        !(is_el3s || is_missing || (is_write && is_read_only(register)))
     }
 
     /// What becomes of an instruction.
-    pub(crate) fn outcome(&self, unit: Unit) -> Outcome {
+    pub fn outcome(&self, unit: Unit) -> Outcome {
         if self.needs(unit).is_some() {
             return Outcome::Exception(ExceptionClass::Unknown);
         }

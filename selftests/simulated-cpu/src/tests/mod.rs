@@ -6,6 +6,7 @@ mod aliases;
 mod as_in_c;
 mod capabilities;
 mod disassembly;
+mod emulator;
 mod exploration;
 mod functions;
 mod guest_view;
