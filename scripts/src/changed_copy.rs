@@ -4,7 +4,7 @@
 
 use crate::context::Context;
 use crate::lock::Lock;
-use crate::{checks, files, programs};
+use crate::{checks, files, process, programs};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::fs;
@@ -77,6 +77,20 @@ impl<'a> ChangedCopy<'a> {
             .args(["--locked", "--quiet", "-p", "simulated-cpu"])
             .current_dir(self.folder.join("selftests"));
         Ok(command)
+    }
+
+    /// Compiles those tests, with further arguments of cargo, and returns the program.
+    pub fn compile_tests(&self, arguments: &[&str]) -> Result<PathBuf> {
+        let mut command = self.cargo(&["test", "--no-run"])?;
+        command
+            .args(arguments)
+            .arg("--message-format=json-render-diagnostics");
+        let messages = process::output(&mut command)?;
+        let (_, program) = messages
+            .lines()
+            .find_map(programs::test_program)
+            .context("cargo does not say where the tests are")?;
+        Ok(program)
     }
 
     /// Where those tests expect to be run.

@@ -6,7 +6,6 @@ use super::rewrite::Rewritten;
 use super::Mutant;
 use crate::changed_copy::ChangedCopy;
 use crate::process;
-use crate::programs;
 use crate::progress::Step;
 use anyhow::{bail, ensure, Context as _, Result};
 use serde::Deserialize;
@@ -89,13 +88,7 @@ pub fn compile(copy: &ChangedCopy<'_>, mutants: &[Mutant], step: &Step) -> Resul
         );
     }
     step.at("compiling the tests");
-    let mut command = copy.cargo(&["test", "--no-run", "--release"])?;
-    command.arg("--message-format=json-render-diagnostics");
-    let messages = process::output(&mut command)?;
-    let (_, program) = messages
-        .lines()
-        .find_map(programs::test_program)
-        .context("cargo does not say where the tests are")?;
+    let program = copy.compile_tests(&["--release"])?;
     Ok(Compiled { program, unviable })
 }
 

@@ -12,10 +12,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Tests that look at the text of the sources, or at machine code, and run
-/// nothing of what is mutated.
-const WITHOUT_MUTANTS: [&str; 2] = [
+/// Tests that look at the text of the sources, at machine code or at the simulated
+/// CPU itself, and run nothing of what is mutated.
+const WITHOUT_MUTANTS: [&str; 3] = [
     "tests::disassembly::",
+    "tests::emulator::",
     "no_value_of_the_hosts_is_named_twice_in_a_flush",
 ];
 /// Tests that take less are run in one process.

@@ -5,8 +5,8 @@
 use super::list::Fault;
 use crate::changed_copy::ChangedCopy;
 use crate::context::Context;
+use crate::process;
 use crate::progress::Step;
-use crate::{process, programs};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::path::PathBuf;
@@ -31,25 +31,16 @@ impl<'a> Simulated<'a> {
         })
     }
 
-    /// Compiles the tests and returns the program.
-    fn compile(&self) -> Result<PathBuf> {
-        let mut command = self.copy.cargo(&["test", "--no-run"])?;
-        command.arg("--message-format=json-render-diagnostics");
-        let messages = process::output(&mut command).context("not tried: it does not compile")?;
-        let (_, program) = messages
-            .lines()
-            .find_map(programs::test_program)
-            .context("not tried: cargo does not say where the tests are")?;
-        Ok(program)
-    }
-
     /// Runs the tests of these names with `fault` made, or with none.
     fn run(&self, name: &str, fault: Option<&Fault>, tests: &[&str], step: &Step) -> Result<Ran> {
         self.copy.restore(|_, bytes| Ok(bytes))?;
         if let Some(fault) = fault {
             fault.make_in(&self.copy.folder().join("arch-arm64-kvm"))?;
         }
-        let program = self.compile()?;
+        let program = self
+            .copy
+            .compile_tests(&[])
+            .context("not tried: it does not compile")?;
         let log = self.ctx.log(&format!("switch-faults-{name}"));
         let status = process::run_status(
             Command::new(program)

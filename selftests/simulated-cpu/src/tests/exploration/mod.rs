@@ -2,11 +2,11 @@
 //! Every state that the ownership of FP registers can get into.
 //!
 //! Two CPUs, two vCPUs, and the tasks that run them: whatever can happen next
-//! happens, in each state, until there is no new one. What happens is not a model of KVM's code but that code, on a simulated CPU, with the FP core
-//! of `fp_core/`. What is known of a state is whose values are where, see
-//! `labels.rs`: it is made into values, the code runs, and it is found out again.
-//! As the code does the same whenever it finds the same, each step that it can take
-//! is taken once.
+//! happens, in each state, until there is no new one. What happens is not a model of
+//! KVM's code but that code, on a simulated CPU, with the FP core of `fp_core/`. What
+//! is known of a state is whose values are where, see `labels.rs`: it is made into
+//! values, the code runs, and it is found out again. As the code does the same
+//! whenever it finds the same, each step that it can take is taken once.
 //!
 //! Not among the steps: kernel-mode NEON of a task that is preempted within it,
 //! SVE and SME traps of a task that is preempted before the kernel handles them,

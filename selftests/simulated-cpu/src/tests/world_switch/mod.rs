@@ -66,6 +66,13 @@ fn writes(cpu: &Cpu, by: &str) -> usize {
     cpu.trace().iter().filter(is_write).count()
 }
 
+/// What comes right after the last write to a register by a name.
+fn behind_last_write<'a>(cpu: &'a Cpu, by: &str) -> Option<&'a Access> {
+    let is_write = |access: &Access| matches!(access, Access::Write { name, .. } if *name == by);
+    let trace = cpu.trace();
+    trace.get(trace.iter().rposition(is_write)? + 1)
+}
+
 /// The ISS of a trapped system register access.
 fn access(encoding: [u64; 5], rt: u64, is_read: bool) -> u64 {
     let [op0, op1, crn, crm, op2] = encoding;
@@ -101,6 +108,20 @@ pub(super) fn plain(has: Features) -> machine::Guest {
         writable_imp_id_regs: false,
         is_protected: false,
     }
+}
+
+/// A host with a guest at a level, on CPUs that have everything.
+fn nested(level: Level) -> Host {
+    let has = Features {
+        nv: level != Level::El1,
+        ..Features::from_bits(!0)
+    };
+    let guest = machine::Guest {
+        has,
+        level,
+        ..plain(has)
+    };
+    Host::with_guests(all_features(Mode::Vhe, false), &[guest])
 }
 
 /// A guest in AArch32 state.

@@ -2,21 +2,15 @@
 //! Where a guest hypervisor finds its `HCR_EL2`, and what KVM takes from there.
 
 use super::super::host::{Host, Image};
-use super::super::machine::{self, mark, Features, Level};
+use super::super::machine::{mark, Level};
 use super::super::names;
 use super::fp_state::kept;
-use super::{all_features, plain, IRQ};
-use crate::{bindings, Mode};
+use super::{nested, IRQ};
+use crate::bindings;
 
 /// A host with a guest at virtual EL2.
 fn host(e2h: bool, nv3: bool) -> Host {
-    let has = Features::from_bits(!0);
-    let guest = machine::Guest {
-        has,
-        level: Level::VirtualEl2 { e2h },
-        ..plain(has)
-    };
-    let mut host = Host::with_guests(all_features(Mode::Vhe, false), &[guest]);
+    let mut host = nested(Level::VirtualEl2 { e2h });
     if nv3 {
         host.cpu().add_capability(bindings::ARM64_HAS_NV3);
     }

@@ -3,11 +3,11 @@
 //! them.
 
 use super::super::host::Host;
-use super::super::machine::{self, mark, Features, Level};
+use super::super::machine::{mark, Features, Level};
 use super::super::names;
 use super::fp_state::FpState;
-use super::{access, all_features, plain, trap, IRQ, MODES, SYS64};
-use crate::{bindings, Access, Cpu, Mode};
+use super::{access, all_features, nested, plain, trap, writes, IRQ, MODES, SYS64};
+use crate::{bindings, Access, Cpu};
 
 const CNTPCT: [u64; 5] = [3, 3, 14, 0, 1];
 const CNTVCT: [u64; 5] = [3, 3, 14, 0, 2];
@@ -28,20 +28,6 @@ const ZCR_EL2: [u64; 5] = [3, 4, 1, 2, 0];
 /// What a guest writes to `CNTP_CVAL_EL0` before it is left for an access.
 fn written_cval(encoding: [u64; 5]) -> u64 {
     mark("guest's CVAL", &format!("{encoding:?}"))
-}
-
-/// A guest at a level, on CPUs that have everything.
-fn nested(level: Level) -> Host {
-    let has = Features {
-        nv: level != Level::El1,
-        ..Features::from_bits(!0)
-    };
-    let guest = machine::Guest {
-        has,
-        level,
-        ..plain(has)
-    };
-    Host::with_guests(all_features(Mode::Vhe, false), &[guest])
 }
 
 /// The guest's registers after an access that it traps by, if EL2 has answered
@@ -348,11 +334,7 @@ fn sysregs_cptr_el2_is_reached_by_cpacr_el1_without_nv2p1() {
             if after.is_some() {
                 assert_eq!(*host.vcpus[0].kept("CPTR_EL2"), mark("guest", "X5"));
                 // The CPU's traps are set anew.
-                let trace = host.cpu().trace();
-                let writes = trace.iter().filter(
-                    |access| matches!(access, Access::Write { name, .. } if *name == "CPACR_EL1"),
-                );
-                assert_eq!(writes.count(), 3, "{level:?}");
+                assert_eq!(writes(host.cpu(), "CPACR_EL1"), 3, "{level:?}");
             }
         }
     }

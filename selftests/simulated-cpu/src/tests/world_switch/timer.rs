@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The physical timer under VHE where the CPU applies the guest's offset.
 
-use super::super::host::Host;
-use super::super::machine::{self, mark, Features, Level};
+use super::super::machine::{mark, Level};
 use super::super::names;
-use super::{all_features, plain, writes, IRQ};
-use crate::{bindings, Access, Cpu, Mode};
+use super::{behind_last_write, nested, writes, IRQ};
+use crate::{bindings, Access, Cpu};
 
 /// `timer_apply_offset()` of `include/kvm/arm_arch_timer.h`.
 fn for_host(cval: u64, offset: u64, now: u64) -> u64 {
@@ -35,16 +34,7 @@ fn the_compare_value_is_the_guests_in_it_and_without_its_offset_for_the_host() {
                     u64::MAX - 7,
                     !0,
                 ] {
-                    let has = Features {
-                        nv: level != Level::El1,
-                        ..Features::from_bits(!0)
-                    };
-                    let guest = machine::Guest {
-                        has,
-                        level,
-                        ..plain(has)
-                    };
-                    let mut host = Host::with_guests(all_features(Mode::Vhe, false), &[guest]);
+                    let mut host = nested(level);
                     if cntpoff {
                         host.cpu().add_capability(bindings::ARM64_HAS_ECV_CNTPOFF);
                     }
@@ -61,17 +51,8 @@ fn the_compare_value_is_the_guests_in_it_and_without_its_offset_for_the_host() {
                     let context = format!("{level:?} {cntpoff} {offset:#x} {cval:#x}");
                     // Nobody may go on with what was there before.
                     let is_synchronised = |cpu: &Cpu| {
-                        let trace = cpu.trace();
-                        let write = trace.iter().rposition(|access| {
-                            matches!(
-                                access,
-                                Access::Write {
-                                    name: "CNTP_CVAL_EL02",
-                                    ..
-                                }
-                            )
-                        });
-                        write.is_none_or(|at| trace.get(at + 1) == Some(&Access::Isb))
+                        let behind = behind_last_write(cpu, "CNTP_CVAL_EL02");
+                        writes(cpu, "CNTP_CVAL_EL02") == 0 || behind == Some(&Access::Isb)
                     };
                     host.enter(0, &mut |cpu, _| {
                         assert_eq!(writes(cpu, "CNTP_CVAL_EL02") == 1, cntpoff, "{context}");
