@@ -3,6 +3,7 @@
 //! and unit tests.
 
 use crate::context::Context;
+use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
@@ -18,6 +19,9 @@ pub struct Check {
     pub name: &'static str,
     run: fn(&Context, &Path, &Step) -> Result<()>,
 }
+
+/// What the checks that run unit tests are called.
+const UNIT_TESTS: &str = "unit-tests/";
 
 /// All checks, cheapest first.
 pub const ALL: [Check; 11] = [
@@ -74,28 +78,56 @@ pub const AT_LENGTH: Check = Check {
 };
 
 impl Check {
-    /// Runs the check; its output is in the log that is returned.
+    /// Runs the check; what it prints is in its log.
     pub fn verdict(&self, ctx: &Context, step: &Step) -> (Verdict, String) {
-        let log = ctx.log(&format!("check-{}", self.name));
-        Verdict::of((self.run)(ctx, &log, step))
+        Verdict::of((self.run)(ctx, &self.log(ctx), step))
     }
+
+    fn log(&self, ctx: &Context) -> PathBuf {
+        ctx.log(&format!("check-{}", self.name))
+    }
+
+    /// The unit tests that the check ran, if those are what it runs. Where it
+    /// passed, all of them must have been understood.
+    pub fn unit_tests(&self, ctx: &Context, verdict: &Verdict) -> Result<Vec<UnitTest>> {
+        if !self.name.starts_with(UNIT_TESTS) {
+            return Ok(Vec::new());
+        }
+        let log = self.log(ctx);
+        let bytes = match fs::read(&log) {
+            // It did not come to them, and has said why.
+            Err(_) if *verdict != Verdict::Passed => return Ok(Vec::new()),
+            read => read.with_context(|| format!("cannot read {}", log.display()))?,
+        };
+        // What a test prints need not be text.
+        let printed = Printed::parse(&String::from_utf8_lossy(&bytes));
+        if *verdict == Verdict::Passed {
+            let whole = printed.check_whole();
+            whole.with_context(|| format!("in {}", log.display()))?;
+        }
+        Ok(printed.tests)
+    }
+}
+
+/// git in the checkout.
+pub fn git(ctx: &Context) -> Command {
+    let mut command = Command::new("git");
+    command
+        // In a user namespace the checkout seems to be somebody else's.
+        .args(["-c", "safe.directory=*", "-C"])
+        .arg(&ctx.checkout);
+    command
 }
 
 /// Every file of the repository that is not ignored.
 pub fn repository_files(ctx: &Context) -> Result<Vec<PathBuf>> {
-    let list = process::output(
-        Command::new("git")
-            // In a user namespace the checkout seems to be somebody else's.
-            .args(["-c", "safe.directory=*", "-C"])
-            .arg(&ctx.checkout)
-            .args([
-                "ls-files",
-                "--cached",
-                "--others",
-                "--exclude-standard",
-                "-z",
-            ]),
-    )?;
+    let list = process::output(git(ctx).args([
+        "ls-files",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "-z",
+    ]))?;
     let all = list
         .split('\0')
         .filter(|name| !name.is_empty())
@@ -106,10 +138,10 @@ pub fn repository_files(ctx: &Context) -> Result<Vec<PathBuf>> {
 }
 
 /// Files that have no place for a licence line: the licence, patches (mails),
-/// and what cargo generates.
+/// and what cargo and insta generate.
 fn needs_no_spdx(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name == "LICENSE" || name == "Cargo.lock" || name.ends_with(".patch")
+    name == "LICENSE" || name == "Cargo.lock" || name.ends_with(".patch") || name.ends_with(".snap")
 }
 
 fn has_spdx(text: &[u8]) -> bool {
@@ -267,7 +299,9 @@ fn clippy_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
 
 fn test_scripts(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     process::run(
-        &mut cargo_scripts(ctx, &["test", "--locked", "--release", "--workspace"]),
+        // A page that has changed is shown in the log, not put beside the old.
+        cargo_scripts(ctx, &["test", "--locked", "--release", "--workspace"])
+            .env("INSTA_UPDATE", "no"),
         log,
         step,
     )

@@ -4,7 +4,7 @@
 use crate::context::Context;
 use crate::table;
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::PathBuf;
 
@@ -17,24 +17,35 @@ pub fn file(ctx: &Context) -> PathBuf {
 }
 
 /// An exploration, by a line of the file.
-#[derive(Debug, Deserialize)]
-struct Explored {
-    machine: String,
-    states: u64,
-    depth: u64,
-    steps: u64,
-    violations: u64,
-    seconds: f64,
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Explored {
+    /// The world of the switch, and what its CPUs have.
+    pub machine: String,
+    /// Different states that were reached.
+    pub states: u64,
+    /// The most actions that it takes to reach one.
+    pub depth: u64,
+    /// How often the code was executed.
+    pub steps: u64,
+    /// States that are wrong.
+    pub violations: u64,
+    /// How long it took.
+    pub seconds: f64,
 }
 
-/// The explorations of this run, as a table; None if there were none.
-pub fn table(ctx: &Context) -> Result<Option<String>> {
+/// The explorations of this run.
+pub fn read(ctx: &Context) -> Result<Vec<Explored>> {
     let path = file(ctx);
     let Ok(text) = fs::read_to_string(&path) else {
-        return Ok(None);
+        return Ok(Vec::new());
     };
     let mut all = parse(&text).with_context(|| format!("{} is not right", path.display()))?;
     all.sort_by(|a, b| a.machine.cmp(&b.machine));
+    Ok(all)
+}
+
+/// Explorations for people.
+pub fn table(all: &[Explored]) -> String {
     let head = [
         "explored",
         "states",
@@ -54,7 +65,7 @@ pub fn table(ctx: &Context) -> Result<Option<String>> {
         ]
     };
     let rows: Vec<_> = all.iter().map(row).collect();
-    Ok(Some(table::render(&head, &rows)))
+    table::render(&head, &rows)
 }
 
 fn parse(text: &str) -> Result<Vec<Explored>> {

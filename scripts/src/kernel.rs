@@ -9,6 +9,7 @@ use crate::tree::{self, Tree};
 use crate::{digest, disk, files, kconfig, process, source};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +18,10 @@ use std::process::Command;
 const DISK_MIB: u64 = 2500;
 
 /// What is built from the tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Variant {
     /// KVM's world switch and FP/SIMD handling in Rust.
     Rust,

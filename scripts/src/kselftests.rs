@@ -200,43 +200,27 @@ pub fn steps(programs: &Programs, mode: Mode, full: bool) -> Result<Vec<Step>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::behaviours;
     use crate::contest::Guests;
     use crate::hostile;
-
-    /// The ids of behaviours in the name of a test, such as B01 of
-    /// `b01_b17:x`.
-    fn ids(test: &str) -> Vec<String> {
-        let ids = test.split_once(':').map_or("", |(ids, _)| ids);
-        ids.split('_').map(str::to_uppercase).collect()
-    }
+    use crate::matrix::{self, Level};
+    use crate::moves::Move;
+    use std::path::Path;
 
     #[test]
     fn behaviours_in_names_are_documented() {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../Documentation/behaviours.rst"
-        );
-        let text = std::fs::read_to_string(path).unwrap();
-        // A row begins with its id.
-        let rows: Vec<&str> = text
-            .lines()
-            .filter(|line| line.starts_with('B'))
-            .filter_map(|line| Some(line.split_once("   ")?.0))
-            .collect();
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let behaviours = behaviours::read(&checkout.join(behaviours::PATH)).unwrap();
         let contests = [Guests::Ordinary, Guests::Qemu, Guests::Protected];
+        let moves = matrix::moves(Level::Full).into_iter().map(Move::name);
         let names = (GUARDS.iter().map(|(name, _)| test_name(name)))
             .chain(contests.map(|guests| guests.test_name().to_owned()))
+            .chain(moves)
+            .chain([sve_abi::ERRORS.to_owned()])
             .chain([format!("{}lie", hostile::PREFIX)]);
         for name in names {
-            let ids = ids(&name);
-            assert!(!ids.is_empty(), "{name}");
-            for id in ids {
-                let short = id.replace("B0", "B");
-                assert!(
-                    rows.contains(&short.as_str()),
-                    "{name}: {short} is no row of {path}"
-                );
-            }
+            assert!(!behaviours::ids(&name).is_empty(), "{name}");
+            behaviours::check_names(&behaviours, [name.as_str()]).unwrap();
         }
     }
 

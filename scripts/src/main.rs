@@ -4,6 +4,7 @@
 //! that scripts/enter provides; scripts/xtask starts it.
 
 mod apt;
+mod behaviours;
 mod boot;
 mod build_proof;
 mod changed_copy;
@@ -27,12 +28,14 @@ mod explored;
 mod faults;
 mod files;
 mod host;
+mod host_row;
 mod hostile;
 mod image;
 mod kconfig;
 mod kernel;
 mod kernel_org;
 mod kselftests;
+mod libtest;
 mod lock;
 mod matrix;
 mod moves;
@@ -43,7 +46,9 @@ mod prepare;
 mod process;
 mod programs;
 mod progress;
+mod record;
 mod reference;
+mod report;
 mod results;
 mod run;
 mod side_by_side;
@@ -56,6 +61,7 @@ mod trace;
 mod tree;
 mod unsafe_count;
 mod version;
+mod versions;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
@@ -122,6 +128,15 @@ enum Command {
         #[arg(long, default_value = "")]
         host: String,
     },
+    /// Make a page of what the last run of the tests came to, and print where it is
+    Report {
+        /// The results.json of another run
+        #[arg(long)]
+        results: Option<PathBuf>,
+        /// Also look at it in a browser, as make test does
+        #[arg(long)]
+        in_a_browser: bool,
+    },
     /// Make mistakes in the world switch, which must be noticed
     SwitchFaults {
         /// Only those with this in their name
@@ -179,6 +194,7 @@ impl Command {
             Self::Programs => "programs",
             Self::Run { .. } => "run",
             Self::Test { .. } => "test",
+            Self::Report { .. } => "report",
             Self::SwitchFaults { .. } => "switch-faults",
             Self::Mutation { .. } => "mutation",
             Self::Trace { .. } => "trace",
@@ -237,6 +253,10 @@ fn execute(arguments: &Arguments) -> Result<bool> {
             };
             return test::test(&ctx, level, host);
         }
+        Command::Report {
+            results,
+            in_a_browser,
+        } => return report::report(&ctx, results.as_deref(), *in_a_browser),
         Command::SwitchFaults { name } => return test::switch_faults(&ctx, name),
         Command::Mutation { file } => return mutation::run(&ctx, file),
         Command::Trace { mode, cpu, exit } => {

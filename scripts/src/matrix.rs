@@ -13,10 +13,12 @@ use crate::plan::{Plan, Step};
 use crate::prepare::Spec;
 use crate::sve_abi;
 use anyhow::Result;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// How much is tested.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Level {
     /// What a developer runs between edits.
     Quick,
@@ -63,6 +65,15 @@ const KUNIT_AT_BOOT: &str = "kunit.enable=1 kunit.autorun=1";
 const KUNIT_ON_REQUEST: &str = "kunit.enable=1 kunit.autorun=0";
 
 impl Level {
+    /// The command that tests so much.
+    pub fn command(self) -> &'static str {
+        match self {
+            Self::Quick => "make test-quick",
+            Self::Normal => "make test",
+            Self::Full => "make test-full",
+        }
+    }
+
     fn contest_seconds(self) -> u64 {
         match self {
             Self::Quick => 5,

@@ -104,7 +104,8 @@ pub enum Outcome {
 const SKIP: i32 = 4;
 
 /// What a step's end means.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "verdict", content = "reason", rename_all = "snake_case")]
 pub enum Verdict {
     /// It passed.
     Passed,

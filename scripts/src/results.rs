@@ -1,18 +1,60 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Results of tests, and the lines at the end that say what they are.
 
+use crate::host::Mode;
+use crate::kernel::Variant;
 use crate::plan::Verdict;
+use crate::prepare::Spec;
 use crate::progress::Ui;
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 
 /// A test that ran, or did not.
-#[derive(Debug, Clone)]
-struct Test {
-    name: String,
-    verdict: Verdict,
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Test {
+    /// Its name, with that of the host, if it has one, behind an `@`.
+    pub name: String,
+    /// What came of it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// The kernel of the host that it ran on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<Variant>,
+    /// How KVM ran there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+}
+
+impl Test {
+    /// One that ran where its name says.
+    fn new(name: String, verdict: Verdict) -> Self {
+        let (kernel, mode) = place(&name);
+        Self {
+            name,
+            verdict,
+            kernel,
+            mode,
+        }
+    }
+}
+
+/// The kernel and the mode in the name of a test, which ends with `@rust-vhe-max`
+/// or `@vhe`, or is `trace-vhe`.
+fn place(name: &str) -> (Option<Variant>, Option<Mode>) {
+    let host = match name.rsplit_once('@') {
+        Some((_, host)) => host,
+        None if name.starts_with("trace-") => name,
+        None => return (None, None),
+    };
+    let words: Vec<&str> = host.split('-').take(2).collect();
+    let kernel = words.first().and_then(|w| Variant::from_str(w, false).ok());
+    let mode = words.iter().find_map(|w| Mode::from_str(w, false).ok());
+    (kernel, mode)
 }
 
 /// Results in the order they came.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
 pub struct Results {
     tests: Vec<Test>,
 }
@@ -20,14 +62,33 @@ pub struct Results {
 impl Results {
     /// Adds a result. A failure is printed at once, with `detail`.
     pub fn add(&mut self, ui: &Ui, name: impl Into<String>, verdict: Verdict, detail: &str) {
-        let name = name.into();
-        if let Verdict::Failed(why) = &verdict {
-            ui.line(&format!("FAILED {name}: {why}"));
+        self.push(ui, Test::new(name.into(), verdict), detail);
+    }
+
+    /// As [`Self::add`], of a test that has no host in its name, as it runs on
+    /// one only.
+    pub fn add_on(&mut self, ui: &Ui, host: &Spec, name: &str, verdict: Verdict, detail: &str) {
+        let test = Test {
+            kernel: Some(host.variant),
+            mode: Some(host.mode),
+            ..Test::new(name.to_owned(), verdict)
+        };
+        self.push(ui, test, detail);
+    }
+
+    fn push(&mut self, ui: &Ui, test: Test, detail: &str) {
+        if let Verdict::Failed(why) = &test.verdict {
+            ui.line(&format!("FAILED {}: {why}", test.name));
             if !detail.is_empty() {
                 ui.line(detail.trim_end());
             }
         }
-        self.tests.push(Test { name, verdict });
+        self.tests.push(test);
+    }
+
+    /// The tests.
+    pub fn tests(&self) -> &[Test] {
+        &self.tests
     }
 
     /// Passed, failed, skipped.
@@ -53,10 +114,8 @@ impl Results {
         failed == 0 && passed > 0
     }
 
-    /// The last lines of a test run: skips with their reasons, failures, and
-    /// the counts in one line.
-    pub fn summary(&self) -> String {
-        let mut text = String::new();
+    /// Skips, those of one reason together: the reason, and names.
+    pub fn skips(&self) -> Vec<(&str, Vec<&str>)> {
         let mut skips: Vec<(&str, Vec<&str>)> = Vec::new();
         for test in &self.tests {
             if let Verdict::Skipped(why) = &test.verdict {
@@ -66,13 +125,26 @@ impl Results {
                 }
             }
         }
-        for (why, names) in skips {
+        skips
+    }
+
+    /// Failures: names and reasons.
+    pub fn failures(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.tests.iter().filter_map(|test| match &test.verdict {
+            Verdict::Failed(why) => Some((test.name.as_str(), why.as_str())),
+            _ => None,
+        })
+    }
+
+    /// The last lines of a test run: skips with their reasons, failures, and
+    /// the counts in one line.
+    pub fn summary(&self) -> String {
+        let mut text = String::new();
+        for (why, names) in self.skips() {
             text.push_str(&format!("skipped: {}: {why}\n", names.join(", ")));
         }
-        for test in &self.tests {
-            if let Verdict::Failed(why) = &test.verdict {
-                text.push_str(&format!("failed: {}: {why}\n", test.name));
-            }
+        for (name, why) in self.failures() {
+            text.push_str(&format!("failed: {name}: {why}\n"));
         }
         let (passed, failed, skipped) = self.counts();
         text.push_str(&format!(
@@ -106,5 +178,40 @@ mod tests {
         assert!(results
             .summary()
             .ends_with("failed: d: exit status 1\n1 passed, 1 failed, 2 skipped"));
+    }
+    #[test]
+    fn names_say_where_a_test_ran() {
+        use {Mode::*, Variant::*};
+        for (name, kernel, mode) in [
+            ("boot@rust-vhe-max", Some(Rust), Some(Vhe)),
+            (
+                "b31:x@sanitizer-protected-max-sve128",
+                Some(Sanitizer),
+                Some(Protected),
+            ),
+            ("kunit@c-nvhe-cortex-a57", Some(C), Some(Nvhe)),
+            ("b33:relay@hvhe", None, Some(Hvhe)),
+            ("trace-nested", None, Some(Nested)),
+            ("first-boot@trace-nested", None, Some(Nested)),
+            ("rustfmt/kernel", None, None),
+            ("c-vhe", None, None),
+        ] {
+            assert_eq!(place(name), (kernel, mode), "{name}");
+        }
+    }
+
+    #[test]
+    fn results_are_read_as_they_were_written() {
+        let ui = Ui::new();
+        let mut results = Results::default();
+        results.add(&ui, "a@c-vhe-max", Verdict::Passed, "");
+        results.add(&ui, "b", Verdict::Skipped("no EL2".into()), "");
+        let json = serde_json::to_string(&results).unwrap();
+        assert_eq!(
+            json,
+            "[{\"name\":\"a@c-vhe-max\",\"verdict\":\"passed\",\"kernel\":\"c\",\"mode\":\"vhe\"},\
+             {\"name\":\"b\",\"verdict\":\"skipped\",\"reason\":\"no EL2\"}]"
+        );
+        assert_eq!(serde_json::from_str::<Results>(&json).unwrap(), results);
     }
 }

@@ -18,6 +18,9 @@ pub const BEHAVIOURS: &str = "sve-abi/behaviours";
 /// Guests of all vector lengths.
 pub const LENGTHS: &str = "sve-abi/lengths";
 
+/// The test of the errors that calls at random came to.
+pub const ERRORS: &str = "b35:errors";
+
 /// Calls at random on a host.
 const CALLS: &str = "50000";
 /// The same where all of it is sanitized, in `make test-full`.

@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Outcome};
 use crate::build_proof;
-use crate::checks;
+use crate::checks::{self, Check};
 use crate::compare::{against_c, difference};
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
@@ -13,6 +13,7 @@ use crate::error::hinted;
 use crate::explored;
 use crate::faults;
 use crate::host::{Mode, VectorLengths};
+use crate::host_row::{self, Contests, HostRow, Tally};
 use crate::hostile;
 use crate::kernel::{self, Kernel, Variant};
 use crate::kselftests;
@@ -23,15 +24,19 @@ use crate::plan::{End, Verdict};
 use crate::prepare::{self, Built, Spec};
 use crate::process;
 use crate::progress::Step;
+use crate::record::Record;
 use crate::reference;
+use crate::report;
 use crate::results::Results;
 use crate::side_by_side::side_by_side;
 use crate::sve_abi;
 use crate::switch_faults;
-use crate::table;
-use crate::trace::{self, Tracer, Traces};
+use crate::trace::{self, Allowed, Costs, Tracer, Traces};
+use crate::unsafe_count;
+use crate::versions;
 use anyhow::Result;
 use std::path::Path;
+use std::time::Instant;
 
 /// Hosts that run at the same time. Each has two CPUs, of which the selftests
 /// use one most of the time; those that are traced have one.
@@ -63,7 +68,29 @@ enum Done {
 /// their name. True if all passed.
 pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     checks::prune_logs(ctx, KEEP_LOGS)?;
-    let mut results = Results::default();
+    let start = Instant::now();
+    let mut record = Record::new(ctx, level, only);
+    let done = run(ctx, &mut record, start);
+    record.seconds = start.elapsed().as_secs();
+    if let Err(error) = &done {
+        record.given_up = Some(format!("{error:#}"));
+    }
+    let written = record.write(ctx);
+    done?;
+    written?;
+    println!("logs: {}", ctx.logs.display());
+    println!(
+        "results: {}, as a page: make report",
+        Record::path(ctx).display()
+    );
+    println!("{}", record.tests.summary());
+    Ok(record.tests.held())
+}
+
+/// Runs the tests that `record` is to be of, since `start`.
+fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
+    let (level, only) = (record.level, record.only.clone());
+    let only = only.as_str();
     let variants = matrix::variants(level);
     // At this level the tests of selftests/ have no host to run on.
     let with_tests = level != Level::Quick;
@@ -90,6 +117,7 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     ctx.ui.expect(
         checks::ALL.len()
             + usize::from(level == Level::Full)
+            + usize::from(with_tests)
             + building
             + proofs
             + tracing
@@ -98,12 +126,12 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     );
     let at_length = (level == Level::Full).then_some(&checks::AT_LENGTH);
     for check in checks::ALL.iter().chain(at_length) {
-        let step = ctx.ui.step(check.name);
-        let (verdict, detail) = check.verdict(ctx, &step);
-        step.end(verdict.word());
-        results.add(&ctx.ui, check.name, verdict, &detail);
+        run_check(ctx, check, record);
     }
+    // By now the kernel source is there.
+    record.versions = versions::all(ctx);
 
+    let results = &mut record.tests;
     if level == Level::Full && only.is_empty() {
         let (verdict, detail) = match mutation::run(ctx, "") {
             Ok(true) => (Verdict::Passed, String::new()),
@@ -116,40 +144,19 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
         results.add(&ctx.ui, "mutation", verdict, &detail);
     }
 
-    let built = build(ctx, level, only, &mut results)?;
+    let built = build(ctx, level, only, results)?;
     if let Some(built) = &built {
-        prove(ctx, built, &mut results);
+        prove(ctx, built, results);
         // Without both, a build is what failed.
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
         if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
-            hold_against_c(ctx, c, rust, &mut results);
-            if let Err(error) = switch_faults::run(ctx, c, rust, "", &mut results) {
+            hold_against_c(ctx, c, rust, results);
+            if let Err(error) = switch_faults::run(ctx, c, rust, "", results) {
                 let (verdict, detail) = Verdict::failed(&error);
                 results.add(&ctx.ui, "switch-faults", verdict, &detail);
             }
         }
-    }
-    let (rows, costs) = match &built {
-        Some(built) => run_all(ctx, built, level, only, &modes, &mut results)?,
-        None => (Vec::new(), String::new()),
-    };
-    let head = [
-        "host",
-        "up",
-        "guest boot",
-        "selftests",
-        "kunit",
-        "faults",
-        "checks",
-        "corruptions",
-        "warnings",
-        "time",
-    ];
-    if !rows.is_empty() {
-        println!("\n{}", table::render(&head, &rows));
-    }
-    if !costs.is_empty() {
-        println!("{costs}");
+        (record.hosts, record.costs) = run_all(ctx, built, level, only, &modes, results)?;
     }
     if level != Level::Full {
         let everywhere = kselftests::FULL_ONLY
@@ -163,18 +170,53 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
             results.add(&ctx.ui, name, Verdict::Skipped(why), "");
         }
     }
-    print_noticed(&results);
-    let (withstood, lies) = results.share(hostile::PREFIX);
+    record.trace_differences = Allowed::read(&ctx.scripts().join(trace::ALLOWED))?;
+    record.explored = explored::read(ctx)?;
+    record.unsafe_code = checks::count_unsafe(ctx)?.rows();
+    if with_tests {
+        record.seconds = start.elapsed().as_secs();
+        let step = ctx.ui.step(report::TEST);
+        let (verdict, detail) = report::verdict(ctx, record, &step);
+        step.end(verdict.word());
+        record.tests.add(&ctx.ui, report::TEST, verdict, &detail);
+    }
+    print(record);
+    Ok(())
+}
+
+/// Runs a check, and takes apart what it ran.
+fn run_check(ctx: &Context, check: &Check, record: &mut Record) {
+    let step = ctx.ui.step(check.name);
+    let (verdict, detail) = check.verdict(ctx, &step);
+    step.end(verdict.word());
+    match check.unit_tests(ctx, &verdict) {
+        Ok(tests) => record.unit_tests.extend(tests),
+        Err(error) => {
+            let (verdict, detail) = Verdict::failed(&error);
+            let name = format!("{}/read", check.name);
+            record.tests.add(&ctx.ui, name, verdict, &detail);
+        }
+    }
+    record.tests.add(&ctx.ui, check.name, verdict, &detail);
+}
+
+/// Prints the tables at the end.
+fn print(record: &Record) {
+    if !record.hosts.is_empty() {
+        println!("\n{}", host_row::table(&record.hosts));
+    }
+    if !record.costs.is_empty() {
+        println!("{}", trace::table(&record.costs));
+    }
+    print_noticed(&record.tests);
+    let (withstood, lies) = record.tests.share(hostile::PREFIX);
     if lies > 0 {
         println!("lies of a hostile host withstood: {withstood} of {lies}");
     }
-    if let Some(table) = explored::table(ctx)? {
-        println!("\n{table}");
+    if !record.explored.is_empty() {
+        println!("\n{}", explored::table(&record.explored));
     }
-    println!("\n{}", checks::count_unsafe(ctx)?.table());
-    println!("logs: {}", ctx.logs.display());
-    println!("{}", results.summary());
-    Ok(results.held())
+    println!("\n{}", unsafe_count::table(&record.unsafe_code));
 }
 
 /// Makes mistakes in the world switch: those with `only` in their names. True
@@ -285,8 +327,8 @@ fn choose(specs: &mut Vec<Spec>, only: &str) {
     });
 }
 
-/// Boots the hosts and records the traces. Returns the rows of the table of
-/// hosts, and the table of instructions, which is empty where no trace is whole.
+/// Boots the hosts and records the traces. Returns what the hosts came to, and
+/// the instructions of the traces that are whole.
 fn run_all(
     ctx: &Context,
     built: &Built,
@@ -294,7 +336,7 @@ fn run_all(
     only: &str,
     modes: &[Mode],
     results: &mut Results,
-) -> Result<(Vec<Vec<String>>, String)> {
+) -> Result<(Vec<HostRow>, Vec<Costs>)> {
     let mut specs = matrix::hosts(level, &built.programs, &ctx.checkout)?;
     choose(&mut specs, only);
     let mut moves = matrix::moves(level);
@@ -337,12 +379,8 @@ fn run_all(
             judge_trace(ctx, tracer, *mode, result, results);
         }
     }
-    let whole: Vec<&Traces> = traces.iter().flat_map(|(_, result)| result).collect();
-    let costs = match whole[..] {
-        [] => String::new(),
-        _ => trace::table(&whole),
-    };
-    Ok((rows, costs))
+    let whole = traces.iter().flat_map(|(_, result)| result);
+    Ok((rows, whole.map(Traces::costs).collect()))
 }
 
 /// Gets ready to trace. Where that fails, a test failed.
@@ -418,30 +456,6 @@ fn with_c<'a>(ran: &'a [Ran], spec: &Spec, name: &str) -> Option<&'a End> {
         .find(|e| e.name == name)
 }
 
-/// Counts for the table.
-#[derive(Default)]
-struct Tally {
-    passed: usize,
-    total: usize,
-}
-
-impl Tally {
-    fn add(&mut self, verdict: &Verdict) {
-        // What a host cannot do is not part of the total.
-        if !matches!(verdict, Verdict::Skipped(_)) {
-            self.total += 1;
-            self.passed += usize::from(*verdict == Verdict::Passed);
-        }
-    }
-
-    fn text(&self) -> String {
-        match self.total {
-            0 => "-".to_owned(),
-            total => format!("{}/{total}", self.passed),
-        }
-    }
-}
-
 /// Lists a C host that broke off at first, or whose kernel complained.
 fn booted_again(ctx: &Context, name: &str, before: Option<&str>, results: &mut Results) {
     if let Some(problem) = before {
@@ -471,13 +485,7 @@ fn judge_trace(
 }
 
 /// Adds what a host showed to `results` and returns its row of the table.
-fn judge(
-    ctx: &Context,
-    host: &Ran,
-    ran: &[Ran],
-    source: &Path,
-    results: &mut Results,
-) -> Vec<String> {
+fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Results) -> HostRow {
     let name = host.spec.name();
     let ui = &ctx.ui;
     let outcome = match &host.outcome {
@@ -489,7 +497,7 @@ fn judge(
                 Verdict::Failed(format!("{error:#}")),
                 "",
             );
-            return vec![name, "FAILED".to_owned()];
+            return HostRow::new(&host.spec, None);
         }
     };
     let detail = format!(
@@ -551,12 +559,12 @@ fn judge(
                 Verdict::Passed => Verdict::Passed,
             };
             caught.add(&verdict);
-            results.add(ui, step.name.clone(), verdict, &detail);
+            results.add_on(ui, &host.spec, &step.name, verdict, &detail);
         } else {
             let own = end.verdict();
             if step.name.starts_with(hostile::PREFIX) {
                 selftests.add(&own);
-                results.add(ui, step.name.clone(), own, &detail);
+                results.add_on(ui, &host.spec, &step.name, own, &detail);
                 continue;
             }
             // C hosts are what Rust is measured against: their own results
@@ -577,7 +585,7 @@ fn judge(
             selftests.add(&verdict);
             if step.name == sve_abi::FUZZ && verdict == Verdict::Passed {
                 let errors = sve_abi::judge_errors(end, source);
-                results.add(ui, format!("b35:errors@{name}"), errors, &detail);
+                results.add(ui, format!("{}@{name}", sve_abi::ERRORS), errors, &detail);
             }
             results.add(
                 ui,
@@ -607,25 +615,17 @@ fn judge(
             );
         }
     }
-    let sum = |f: fn(&Report) -> u64| match reports.len() {
-        0 => "-".to_owned(),
-        _ => reports.iter().map(f).sum::<u64>().to_string(),
+    let ran = host_row::Ran {
+        up_s: outcome.boot_ms as f64 / 1000.0,
+        guest_boot: reports.first().map(Report::boot_times),
+        selftests,
+        kunit,
+        faults: caught,
+        contests: Contests::of(&reports),
+        warnings: outcome.warnings.len(),
+        seconds: (!outcome.earlier).then_some(outcome.elapsed.as_secs_f64()),
     };
-    vec![
-        name,
-        format!("{:.1} s", outcome.boot_ms as f64 / 1000.0),
-        reports.first().map_or("-".to_owned(), Report::boot_times),
-        selftests.text(),
-        kunit.text(),
-        caught.text(),
-        sum(Report::checks),
-        sum(Report::corruptions),
-        outcome.warnings.len().to_string(),
-        match outcome.earlier {
-            true => "earlier".to_owned(),
-            false => format!("{:.0} s", outcome.elapsed.as_secs_f64()),
-        },
-    ]
+    HostRow::new(&host.spec, Some(ran))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 use crate::table;
 use anyhow::{anyhow, ensure, Context as _, Result};
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -159,30 +160,65 @@ impl Counts {
         Ok(())
     }
 
-    /// The counts for people.
-    pub fn table(&self) -> String {
-        let rows: Vec<Vec<String>> = Layer::ALL
-            .iter()
-            .map(|layer| {
-                let count = self.layers.get(layer).cloned().unwrap_or_default();
-                let number = |kind| count.unsafe_code.get(&kind).copied().unwrap_or(0);
-                let kinds = [Kind::Block, Kind::Function, Kind::Impl, Kind::Other];
-                [layer.name().to_owned(), count.files.to_string()]
-                    .into_iter()
-                    .chain(kinds.map(|kind| number(kind).to_string()))
-                    .collect()
-            })
-            .collect();
-        let head = [
-            "layer",
-            "files",
-            "unsafe blocks",
-            "functions",
-            "impls",
-            "other",
-        ];
-        table::render(&head, &rows)
+    /// The counts, a row for each layer.
+    pub fn rows(&self) -> Vec<LayerCount> {
+        let row = |layer: &Layer| {
+            let count = self.layers.get(layer).cloned().unwrap_or_default();
+            let number = |kind| count.unsafe_code.get(&kind).copied().unwrap_or(0);
+            LayerCount {
+                layer: layer.name().to_owned(),
+                files: count.files,
+                blocks: number(Kind::Block),
+                functions: number(Kind::Function),
+                impls: number(Kind::Impl),
+                other: number(Kind::Other),
+            }
+        };
+        Layer::ALL.iter().map(row).collect()
     }
+}
+
+/// How much unsafe code a layer has.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerCount {
+    /// Its name.
+    pub layer: String,
+    /// Its files.
+    pub files: usize,
+    /// Unsafe blocks in them.
+    pub blocks: usize,
+    /// Unsafe functions.
+    pub functions: usize,
+    /// Unsafe implementations.
+    pub impls: usize,
+    /// Traits, blocks of foreign functions, attributes.
+    pub other: usize,
+}
+
+/// Counts for people.
+pub fn table(counts: &[LayerCount]) -> String {
+    let row = |count: &LayerCount| {
+        let numbers = [
+            count.files,
+            count.blocks,
+            count.functions,
+            count.impls,
+            count.other,
+        ];
+        std::iter::once(count.layer.clone())
+            .chain(numbers.map(|number| number.to_string()))
+            .collect()
+    };
+    let rows: Vec<Vec<String>> = counts.iter().map(row).collect();
+    let head = [
+        "layer",
+        "files",
+        "unsafe blocks",
+        "functions",
+        "impls",
+        "other",
+    ];
+    table::render(&head, &rows)
 }
 
 /// All words, in their order, those in groups included.
@@ -370,7 +406,7 @@ fn r#unsafe() { let unsafe_code = 1; }
         for layer in Layer::ALL {
             assert!(counts.layers.contains_key(&layer), "{layer:?}");
         }
-        println!("{}", counts.table());
+        println!("{}", table(&counts.rows()));
     }
 
     #[test]
@@ -382,7 +418,7 @@ fn r#unsafe() { let unsafe_code = 1; }
         counts
             .add(Layer::Views, "a.rs", "unsafe fn f() { unsafe { g() } }")
             .unwrap();
-        let table = counts.table();
+        let table = table(&counts.rows());
         let rows: Vec<Vec<&str>> = table
             .lines()
             .map(|line| line.split_whitespace().collect())

@@ -15,10 +15,9 @@ mod survivors;
 use crate::changed_copy::ChangedCopy;
 use crate::checks;
 use crate::context::{self, Context};
-use crate::error::hinted;
 use crate::side_by_side::side_by_side;
 use crate::unsafe_count;
-use crate::{files, process, table};
+use crate::{files, table, versions};
 use anyhow::{ensure, Context as _, Result};
 use find::Found;
 use judge::{Judge, Judgement};
@@ -26,7 +25,6 @@ use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use survivors::Survivor;
 
 /// The share of viable mutants that must be killed, in percent.
@@ -77,7 +75,7 @@ impl Mutant {
 #[derive(Debug, Serialize)]
 struct Report {
     date: String,
-    commit: String,
+    commit: Option<String>,
     killed: usize,
     survived: usize,
     unviable: usize,
@@ -260,7 +258,7 @@ fn conclude(
     if whole {
         let report = Report {
             date: context::now(),
-            commit: commit(ctx)?,
+            commit: versions::commit(ctx),
             killed,
             survived,
             unviable: mutants.len() - judged.len(),
@@ -270,15 +268,4 @@ fn conclude(
         files::write_atomic(&report_file(ctx), &serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(problems == 0 && killed * 100 >= judged.len() * MUST_REACH)
-}
-
-fn commit(ctx: &Context) -> Result<String> {
-    let text = process::output(
-        Command::new("git")
-            .args(["-c", "safe.directory=*", "-C"])
-            .arg(&ctx.checkout)
-            .args(["rev-parse", "HEAD"]),
-    )
-    .map_err(|error| hinted(format!("{error:#}"), "run it in a checkout"))?;
-    Ok(text.trim().to_owned())
 }

@@ -6,51 +6,53 @@ use super::compare::{Difference, Stretch};
 use super::exit::Exit;
 use crate::host::{Cpu, Mode};
 use anyhow::{Context as _, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::Path;
 
 /// The list.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Allowed {
+    /// Registers of which only reads may differ.
     #[serde(default)]
-    address: Vec<Address>,
+    pub address: Vec<Address>,
+    /// What else may differ.
     #[serde(default)]
-    difference: Vec<Entry>,
+    pub difference: Vec<Entry>,
 }
 
 /// A register that says where something is, and that reading changes nothing
 /// with: how often it is read is the compiler's business.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Address {
+pub struct Address {
     /// Its name.
-    register: String,
+    pub register: String,
     /// What it leads to.
-    reason: String,
+    pub reason: String,
 }
 
 /// A difference, wherever it may occur.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Entry {
+pub struct Entry {
     /// Modes that have it.
-    mode: Vec<Mode>,
+    pub mode: Vec<Mode>,
     /// Exits that have it.
-    exit: Vec<Exit>,
+    pub exit: Vec<Exit>,
     /// CPUs that have it, if not all.
-    cpu: Option<Vec<Cpu>>,
+    pub cpu: Option<Vec<Cpu>>,
     /// The function that the first access is in.
-    function: String,
+    pub function: String,
     /// Accesses of C only.
     #[serde(default)]
-    c: Vec<String>,
+    pub c: Vec<String>,
     /// Accesses of Rust only.
     #[serde(default)]
-    rust: Vec<String>,
+    pub rust: Vec<String>,
     /// Why it is right.
-    reason: String,
+    pub reason: String,
 }
 
 /// Whose traces are compared.

@@ -7,8 +7,10 @@ use super::compare::{self, Difference, Stretch};
 use super::exit::Exit;
 use super::window::Window;
 use super::Traces;
+use crate::host::Mode;
 use crate::plan::Verdict;
 use crate::table;
+use serde::{Deserialize, Serialize};
 
 /// C and Rust at one exit.
 pub struct Comparison<'a> {
@@ -136,34 +138,73 @@ impl Traces {
             faults => format!("FAILED, faults: {faults}"),
         };
         if let Some(exit) = self.exits().next() {
-            let numbers = self.instructions(exit, "/");
-            text.push_str(&format!("; {} C/Rust {numbers}", exit.name()));
+            let cost = self.cost(exit);
+            let (c, rust) = (cost.c, cost.rust);
+            text.push_str(&format!("; {} C/Rust {c}/{rust}", exit.name()));
         }
         text
     }
 
-    fn instructions(&self, exit: Exit, between: &str) -> String {
+    /// The instructions of an exit that was recorded.
+    fn cost(&self, exit: Exit) -> Cost {
         let of = |window: &Window| window.counts.instructions;
-        format!("{}{between}{}", of(&self.c[&exit]), of(&self.rust[&exit]))
+        Cost {
+            exit,
+            c: of(&self.c[&exit]),
+            rust: of(&self.rust[&exit]),
+        }
+    }
+
+    /// The instructions of the exits that were recorded.
+    pub fn costs(&self) -> Costs {
+        Costs {
+            mode: self.mode,
+            exits: self.exits().map(|exit| self.cost(exit)).collect(),
+        }
+    }
+}
+
+/// The instructions of an exit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cost {
+    /// Which.
+    pub exit: Exit,
+    /// With C.
+    pub c: u64,
+    /// With Rust.
+    pub rust: u64,
+}
+
+/// The instructions of the exits in one mode.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Costs {
+    /// How KVM ran.
+    pub mode: Mode,
+    /// Those that were recorded.
+    pub exits: Vec<Cost>,
+}
+
+impl Costs {
+    /// Those of `exit`, if it was recorded.
+    pub fn at(&self, exit: Exit) -> Option<&Cost> {
+        self.exits.iter().find(|cost| cost.exit == exit)
     }
 }
 
 /// The instructions of each exit with C and with Rust, a row for each mode.
-pub fn table(traces: &[&Traces]) -> String {
+pub fn table(costs: &[Costs]) -> String {
     let mut head = vec!["instructions, C / Rust"];
     head.extend(Exit::ALL.map(Exit::name));
-    let rows: Vec<Vec<String>> = traces
-        .iter()
-        .map(|traces| {
-            let numbers = Exit::ALL.iter().map(|exit| match traces.c.get(exit) {
-                Some(_) => traces.instructions(*exit, " / "),
-                None => "-".to_owned(),
-            });
-            std::iter::once(traces.mode.name().to_owned())
-                .chain(numbers)
-                .collect()
-        })
-        .collect();
+    let row = |costs: &Costs| {
+        let numbers = Exit::ALL.iter().map(|exit| match costs.at(*exit) {
+            Some(cost) => format!("{} / {}", cost.c, cost.rust),
+            None => "-".to_owned(),
+        });
+        std::iter::once(costs.mode.name().to_owned())
+            .chain(numbers)
+            .collect()
+    };
+    let rows: Vec<Vec<String>> = costs.iter().map(row).collect();
     table::render(&head, &rows)
 }
 
@@ -171,7 +212,7 @@ pub fn table(traces: &[&Traces]) -> String {
 mod tests {
     use super::super::window::{Access, Counts};
     use super::*;
-    use crate::host::{Cpu, Mode};
+    use crate::host::Cpu;
     use std::collections::BTreeMap;
 
     const LIST: &str = r#"
@@ -280,6 +321,6 @@ mod tests {
             "vhe                     1558 / 1506  -          -         -      -",
             "nvhe                    2201 / 2142  -          -         -      -",
         ];
-        assert_eq!(table(&[&vhe, &nvhe]), lines.join("\n") + "\n");
+        assert_eq!(table(&[vhe.costs(), nvhe.costs()]), lines.join("\n") + "\n");
     }
 }

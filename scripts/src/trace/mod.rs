@@ -18,8 +18,10 @@ mod recording;
 mod tracer;
 mod window;
 
-pub use judge::table;
-pub use tracer::Tracer;
+pub use allowed::{Allowed, Entry};
+pub use exit::Exit;
+pub use judge::{table, Costs};
+pub use tracer::{Tracer, ALLOWED};
 
 use crate::context::Context;
 use crate::error::hinted;
@@ -28,7 +30,6 @@ use crate::kernel::Variant;
 use crate::prepare::{self, Built};
 use crate::{files, table as text_table};
 use anyhow::Result;
-use exit::Exit;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use window::Window;
