@@ -5,7 +5,7 @@
 use std::marker::PhantomData;
 use std::time::{Duration, Instant};
 
-use crate::cpu::{set_sme_length, set_sve_length, Error, Features};
+use crate::cpu::{set_sme_length, set_sve_length, Error, Features, Vectors};
 use crate::mismatch::Mismatch;
 use crate::pattern::Pattern;
 use crate::registers::{Layout, RegisterSet, ZaSet};
@@ -37,12 +37,22 @@ pub enum Mode {
         /// Make a system call in the middle of the hold.
         syscalls: bool,
     },
+    /// V0-V31, FPSR, FPCR and FPMR, while the thread's vector length changes in
+    /// the middle of the hold, which leaves these alone.
+    LengthChange {
+        /// Which vector length.
+        of: Vectors,
+        /// The length before, in bytes.
+        from: usize,
+        /// The length after, in bytes.
+        to: usize,
+    },
 }
 
 impl Mode {
     fn layout(self, features: &Features) -> Layout {
         match self {
-            Mode::Fpsimd { .. } | Mode::Za { .. } => Layout::Fpsimd,
+            Mode::Fpsimd { .. } | Mode::Za { .. } | Mode::LengthChange { .. } => Layout::Fpsimd,
             Mode::Sve { vl } => Layout::Sve { vl },
             Mode::Streaming { vl } => Layout::Streaming {
                 vl,
@@ -60,6 +70,8 @@ pub(crate) struct Hold {
     pub spins: u64,
     /// The system call's number.
     pub syscall: Option<libc::c_long>,
+    /// The first arguments of the system call.
+    pub arguments: [u64; 2],
     /// Whether FPMR exists.
     pub fpmr: bool,
     /// Whether ZT0 exists.
@@ -115,6 +127,11 @@ impl Checker {
         match mode {
             Mode::Fpsimd { .. } => {}
             Mode::Sve { vl } => set_sve_length(vl)?,
+            // Both must exist.
+            Mode::LengthChange { of, from, to } => {
+                of.set(to)?;
+                of.set(from)?;
+            }
             Mode::Streaming { vl } | Mode::Za { vl, .. } => {
                 if !features.sme {
                     return Err(Error::Missing("SME"));
@@ -177,11 +194,11 @@ impl Checker {
             expected.fill(self.pattern, &self.features);
         }
         self.expected.control.svcr = match self.mode {
-            Mode::Fpsimd { .. } | Mode::Sve { .. } => 0,
+            Mode::Fpsimd { .. } | Mode::Sve { .. } | Mode::LengthChange { .. } => 0,
             Mode::Za { .. } => SVCR_ZA,
             Mode::Streaming { .. } => SVCR_ZA | SVCR_SM,
         };
-        if let Mode::Za { vl, .. } = self.mode {
+        if let Mode::Za { vl, .. } | Mode::LengthChange { to: vl, .. } = self.mode {
             self.expected.control.vl = vl as u64;
         }
     }
@@ -199,19 +216,15 @@ impl Checker {
 
     #[cfg(target_arch = "aarch64")]
     fn hold(&mut self) {
-        let syscalls = match self.mode {
-            Mode::Fpsimd { syscalls } | Mode::Za { syscalls, .. } => syscalls,
-            Mode::Sve { .. } | Mode::Streaming { .. } => false,
-        };
+        let (syscall, arguments) = self.syscall();
+        if let Mode::LengthChange { of, from, .. } = self.mode {
+            // It worked before. Where it does not, the lengths are not right.
+            let _ = of.set(from);
+        }
         let hold = Hold {
             spins: self.spins.max(1),
-            // A yield lets another task take the registers; a call that only
-            // enters the kernel does not.
-            syscall: syscalls.then_some(if self.pattern.round % 2 == 0 {
-                libc::SYS_sched_yield
-            } else {
-                libc::SYS_getpid
-            }),
+            syscall,
+            arguments,
             fpmr: self.features.fpmr,
             zt0: self.features.sme2,
         };
@@ -221,6 +234,29 @@ impl Checker {
             }
             (None, Mode::Sve { .. }) => crate::sve::hold(&self.expected, &mut self.found, hold),
             (None, _) => crate::fpsimd::hold(&self.expected, &mut self.found, hold),
+        }
+        if let Mode::LengthChange { of, .. } = self.mode {
+            self.found.control.vl = of.get() as u64;
+        }
+    }
+
+    /// The system call in the middle of the hold, and its arguments.
+    #[cfg(target_arch = "aarch64")]
+    fn syscall(&self) -> (Option<libc::c_long>, [u64; 2]) {
+        match self.mode {
+            Mode::LengthChange { of, to, .. } => (Some(libc::SYS_prctl), of.set_arguments(to)),
+            // A yield lets another task take the registers; a call that only
+            // enters the kernel does not.
+            Mode::Fpsimd { syscalls: true } | Mode::Za { syscalls: true, .. } => {
+                let even = self.pattern.round % 2 == 0;
+                let number = if even {
+                    libc::SYS_sched_yield
+                } else {
+                    libc::SYS_getpid
+                };
+                (Some(number), [0; 2])
+            }
+            _ => (None, [0; 2]),
         }
     }
 

@@ -16,7 +16,9 @@ const HWCAP2_FPMR: u64 = 1 << 48;
 const HWCAP2_F8CVT: u64 = 1 << 51;
 
 const PR_SVE_SET_VL: libc::c_int = 50;
+const PR_SVE_GET_VL: libc::c_int = 51;
 const PR_SME_SET_VL: libc::c_int = 63;
+const PR_SME_GET_VL: libc::c_int = 64;
 const PR_VL_LEN_MASK: libc::c_int = 0xffff;
 
 /// Why registers could not be checked in the way that was asked for.
@@ -138,6 +140,47 @@ fn set_exact_length(extension: &'static str, option: libc::c_int, vl: usize) -> 
             asked: vl,
             nearest: got.unwrap_or(0),
         }),
+    }
+}
+
+/// Which vector length of a thread.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Vectors {
+    /// That of SVE.
+    Sve,
+    /// The streaming vector length.
+    Streaming,
+}
+
+impl Vectors {
+    /// Arguments of prctl() that set the length, in bytes.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    pub(crate) fn set_arguments(self, vl: usize) -> [u64; 2] {
+        let option = match self {
+            Self::Sve => PR_SVE_SET_VL,
+            Self::Streaming => PR_SME_SET_VL,
+        };
+        [option as u64, vl as u64]
+    }
+
+    /// Sets the length of the calling thread, in bytes.
+    pub(crate) fn set(self, vl: usize) -> Result<(), Error> {
+        match self {
+            Self::Sve => set_sve_length(vl),
+            Self::Streaming => set_sme_length(vl),
+        }
+    }
+
+    /// The length of the calling thread, in bytes; 0 where there is none.
+    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    pub(crate) fn get(self) -> usize {
+        let option = match self {
+            Self::Sve => PR_SVE_GET_VL,
+            Self::Streaming => PR_SME_GET_VL,
+        };
+        // SAFETY: both options take no argument and only return a number.
+        let result = unsafe { libc::prctl(option, 0, 0, 0, 0) };
+        (result.max(0) & PR_VL_LEN_MASK) as usize
     }
 }
 

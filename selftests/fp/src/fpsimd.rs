@@ -13,8 +13,9 @@ pub(crate) fn hold(expected: &RegisterSet, found: &mut RegisterSet, hold: Hold) 
     // FP register is declared as overwritten, SVE's too, because a system call
     // may clear those. FPCR decides how the compiler's own code computes and
     // gets its value back within the block; FPSR and FPMR are not relied on,
-    // and get theirs back all the same. The system call is sched_yield or
-    // getpid, which touch no memory and of the general registers x0 only.
+    // and get theirs back all the same. The system call is sched_yield, getpid,
+    // or a prctl that sets a vector length, which touch no memory and of the
+    // general registers x0 only.
     unsafe {
         asm_clobbering_fp_registers!(
             "mrs {old_fpcr}, fpcr",
@@ -68,7 +69,8 @@ pub(crate) fn hold(expected: &RegisterSet, found: &mut RegisterSet, hold: Hold) 
             old_fpsr = out(reg) _,
             old_fpmr = out(reg) _,
             inout("x8") hold.syscall.unwrap_or(-1) => _,
-            out("x0") _,
+            inout("x0") hold.arguments[0] => _,
+            in("x1") hold.arguments[1],
         );
     }
 }

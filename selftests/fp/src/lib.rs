@@ -38,7 +38,7 @@ mod sme;
 mod sve;
 
 pub use checker::{Checker, Mode, Tally};
-pub use cpu::{sme_lengths, sve_lengths, Error, Features};
+pub use cpu::{sme_lengths, sve_lengths, Error, Features, Vectors};
 pub use mismatch::{Mismatch, Register};
 pub use pattern::{Owner, Pattern};
 pub use registers::{Control, Layout, RegisterSet, ZaSet, MAX_VL};

@@ -18,7 +18,7 @@ mod arm64 {
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use fp::{Checker, Error, Mode};
+    use fp::{Checker, Error, Mode, Vectors};
 
     /// Every way to hold registers that exists here.
     fn modes() -> Vec<Mode> {
@@ -29,6 +29,21 @@ mod arm64 {
         for vl in fp::sme_lengths() {
             modes.push(Mode::Streaming { vl });
             modes.extend([false, true].map(|syscalls| Mode::Za { vl, syscalls }));
+        }
+        for (of, lengths) in [
+            (Vectors::Sve, fp::sve_lengths()),
+            (Vectors::Streaming, fp::sme_lengths()),
+        ] {
+            if let (Some(&from), Some(&to)) = (lengths.last(), lengths.first()) {
+                modes.extend([
+                    Mode::LengthChange { of, from, to },
+                    Mode::LengthChange {
+                        of,
+                        from: to,
+                        to: from,
+                    },
+                ]);
+            }
         }
         modes
     }
