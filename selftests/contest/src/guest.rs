@@ -9,41 +9,13 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
-use serde::Deserialize;
 
 use crate::affinity;
 use crate::options::{Options, Vmm};
+use crate::report::{parse, Line, Report};
 
 /// Lines of a guest that could not be started properly, for the error.
 const LAST_LINES: usize = 8;
-
-/// What guest-init reports.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Report {
-    Boot {},
-    Corruption {
-        thread: u64,
-        register: String,
-        expected: String,
-        found: String,
-        owner: Option<String>,
-    },
-    Fp {
-        checks: u64,
-        corruptions: u64,
-    },
-    Error {
-        message: String,
-    },
-    Done,
-}
-
-/// A line of a guest's console, or its end.
-enum Line {
-    Report(Report),
-    Other(String),
-}
 
 /// What came of a guest.
 #[derive(Clone, Copy, Debug)]
@@ -234,36 +206,5 @@ impl Drop for Guest {
         // Nothing to do for a VMM that has ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-fn parse(text: &str) -> Line {
-    match text.strip_prefix("guest: ").map(serde_json::from_str) {
-        Some(Ok(report)) => Line::Report(report),
-        _ => Line::Other(text.to_owned()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reports_are_told_from_other_lines() {
-        let line = r#"guest: {"event":"fp","seconds":1,"threads":2,"checks":7,"corruptions":1}"#;
-        assert!(matches!(
-            parse(line),
-            Line::Report(Report::Fp {
-                checks: 7,
-                corruptions: 1
-            })
-        ));
-        assert!(matches!(
-            parse(r#"guest: {"event":"done"}"#),
-            Line::Report(Report::Done)
-        ));
-        assert!(matches!(parse("[    0.1] guest: x"), Line::Other(_)));
-        let boot = r#"guest: {"event":"boot","uptime_ms":5,"cpus":1,"sve_vl":0}"#;
-        assert!(matches!(parse(boot), Line::Report(Report::Boot {})));
     }
 }

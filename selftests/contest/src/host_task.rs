@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail, Context, Result};
 use clap::Args;
-use fp::{Checker, Mismatch, Mode, Tally};
+use fp::{Checker, Mismatch, Mode, Tally, Vectors};
 
 use crate::affinity;
 
@@ -28,9 +28,9 @@ pub struct HostTask {
     /// Number of its patterns, different for each task
     #[arg(long)]
     pub seed: u16,
-    /// CPU to run on
+    /// CPU to run on, unless it is any
     #[arg(long)]
-    pub cpu: usize,
+    pub cpu: Option<usize>,
     /// How long
     #[arg(long)]
     pub seconds: u64,
@@ -41,6 +41,32 @@ pub struct HostTask {
     /// from a vCPU, and does so more often than the scheduler's tick
     #[arg(long, default_value_t = 0)]
     pub pause_us: u64,
+    /// Change vector lengths while registers are held, too
+    #[arg(long)]
+    pub length_changes: bool,
+}
+
+/// What a host task did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Done {
+    tally: Tally,
+    /// Changes of a vector length while registers were held.
+    length_changes: u64,
+}
+
+/// Changes between neighbouring vector lengths, up and down, and between the
+/// shortest and the longest.
+fn length_changes(of: Vectors, lengths: &[usize]) -> Vec<Mode> {
+    let neighbours = lengths.windows(2).map(|pair| (pair[0], pair[1]));
+    let ends = match lengths {
+        [shortest, _, .., longest] => Some((*shortest, *longest)),
+        _ => None,
+    };
+    neighbours
+        .chain(ends)
+        .flat_map(|(short, long)| [(short, long), (long, short)])
+        .map(|(from, to)| Mode::LengthChange { of, from, to })
+        .collect()
 }
 
 /// All ways to hold registers on a machine with these vector lengths, in an
@@ -61,12 +87,19 @@ fn modes(sve: &[usize], sme: &[usize]) -> Vec<Mode> {
 }
 
 impl HostTask {
-    /// The task itself: checks, and prints "checks corruptions".
+    /// The task itself: checks, and prints "checks corruptions length-changes".
     pub fn run(&self) -> Result<()> {
-        affinity::pin(&[self.cpu])?;
-        let modes = modes(&fp::sve_lengths(), &fp::sme_lengths());
+        if let Some(cpu) = self.cpu {
+            affinity::pin(&[cpu])?;
+        }
+        let (sve, sme) = (fp::sve_lengths(), fp::sme_lengths());
+        let mut modes = modes(&sve, &sme);
+        if self.length_changes {
+            modes.extend(length_changes(Vectors::Sve, &sve));
+            modes.extend(length_changes(Vectors::Streaming, &sme));
+        }
         let end = Instant::now() + Duration::from_secs(self.seconds);
-        let mut tally = Tally::default();
+        let mut done = Done::default();
         for mode in modes.iter().cycle().skip(self.first % modes.len()) {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -77,9 +110,17 @@ impl HostTask {
             if checker.check_wrongly().is_ok() {
                 bail!("{mode:?}: a wrong register was not noticed");
             }
-            self.slice(&mut checker, left.min(SLICE), &mut tally);
+            let before = done.tally.checks;
+            self.slice(&mut checker, left.min(SLICE), &mut done.tally);
+            if let Mode::LengthChange { .. } = mode {
+                done.length_changes += done.tally.checks - before;
+            }
         }
-        println!("{} {}", tally.checks, tally.corruptions);
+        let Done {
+            tally,
+            length_changes,
+        } = done;
+        println!("{} {} {length_changes}", tally.checks, tally.corruptions);
         Ok(())
     }
 
@@ -100,25 +141,40 @@ impl HostTask {
 
     fn report(&self, mismatch: &Mismatch, count: u64) {
         if count <= REPORTED {
-            eprintln!("host task {} on CPU {}: {mismatch}", self.seed, self.cpu);
+            eprintln!("{}: {mismatch}", self.what());
+        }
+    }
+
+    /// Its name in messages.
+    fn what(&self) -> String {
+        match self.cpu {
+            Some(cpu) => format!("host task {} on CPU {cpu}", self.seed),
+            None => format!("host task {}", self.seed),
         }
     }
 
     /// Starts the task as a process of its own.
     pub fn spawn(&self) -> Result<Running> {
-        let child = Command::new("/proc/self/exe")
+        let mut command = Command::new("/proc/self/exe");
+        command
             .arg("host-task")
             .args(["--seed", &self.seed.to_string()])
-            .args(["--cpu", &self.cpu.to_string()])
             .args(["--seconds", &self.seconds.to_string()])
             .args(["--first", &self.first.to_string()])
-            .args(["--pause-us", &self.pause_us.to_string()])
+            .args(["--pause-us", &self.pause_us.to_string()]);
+        if let Some(cpu) = self.cpu {
+            command.args(["--cpu", &cpu.to_string()]);
+        }
+        if self.length_changes {
+            command.arg("--length-changes");
+        }
+        let child = command
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start a host task")?;
         Ok(Running {
             child,
-            what: format!("host task {} on CPU {}", self.seed, self.cpu),
+            what: self.what(),
         })
     }
 }
@@ -140,15 +196,26 @@ impl Running {
         if !status.success() {
             bail!("{} failed: {status}", self.what);
         }
-        parse_tally(&text).ok_or_else(|| anyhow!("{} printed {text:?}", self.what))
+        let done = parse(&text).ok_or_else(|| anyhow!("{} printed {text:?}", self.what))?;
+        Ok(done.tally)
     }
 }
 
-fn parse_tally(text: &str) -> Option<Tally> {
-    let (checks, corruptions) = text.trim().split_once(' ')?;
-    Some(Tally {
-        checks: checks.parse().ok()?,
-        corruptions: corruptions.parse().ok()?,
+/// Reads what a task printed at its end.
+fn parse(text: &str) -> Option<Done> {
+    let numbers: Vec<u64> = text
+        .split_whitespace()
+        .map(|number| number.parse().ok())
+        .collect::<Option<_>>()?;
+    let [checks, corruptions, length_changes] = numbers[..] else {
+        return None;
+    };
+    Some(Done {
+        tally: Tally {
+            checks,
+            corruptions,
+        },
+        length_changes,
     })
 }
 
@@ -161,7 +228,7 @@ pub fn assign(per_cpu: usize, cpus: &[usize], seconds: u64) -> Vec<HostTask> {
         .map(|index| HostTask {
             // Guests number their patterns from 1.
             seed: 1000 + index as u16,
-            cpu: cpus[index % cpus.len()],
+            cpu: Some(cpus[index % cpus.len()]),
             seconds,
             first: index * modes / count,
             pause_us: if index / cpus.len() % 2 == 1 {
@@ -169,6 +236,7 @@ pub fn assign(per_cpu: usize, cpus: &[usize], seconds: u64) -> Vec<HostTask> {
             } else {
                 0
             },
+            length_changes: false,
         })
         .collect()
 }
@@ -209,21 +277,40 @@ mod tests {
         seeds.dedup();
         assert_eq!(seeds.len(), 4);
         for cpu in [0, 1] {
-            let pauses = tasks.iter().filter(|task| task.cpu == cpu);
+            let pauses = tasks.iter().filter(|task| task.cpu == Some(cpu));
             let pauses: Vec<_> = pauses.map(|task| task.pause_us > 0).collect();
             assert_eq!(pauses, [false, true], "CPU {cpu}");
         }
     }
 
     #[test]
-    fn tally_is_read_back() {
-        assert_eq!(
-            parse_tally("12 3\n"),
-            Some(Tally {
+    fn changes_go_up_and_down_between_neighbours_and_ends() {
+        let pairs = |lengths: &[usize]| -> Vec<(usize, usize)> {
+            let modes = length_changes(Vectors::Sve, lengths);
+            let pair = |mode: &Mode| match mode {
+                Mode::LengthChange { from, to, .. } => (*from, *to),
+                other => panic!("{other:?}"),
+            };
+            modes.iter().map(pair).collect()
+        };
+        assert!(pairs(&[]).is_empty() && pairs(&[16]).is_empty());
+        assert_eq!(pairs(&[16, 32]), [(16, 32), (32, 16)]);
+        let three = pairs(&[16, 32, 64]);
+        assert_eq!(three.len(), 6);
+        assert!(three.contains(&(64, 16)) && three.contains(&(32, 64)));
+    }
+
+    #[test]
+    fn what_a_task_did_is_read_back() {
+        let done = Done {
+            tally: Tally {
                 checks: 12,
-                corruptions: 3
-            })
-        );
-        assert_eq!(parse_tally("12\n"), None);
+                corruptions: 3,
+            },
+            length_changes: 4,
+        };
+        assert_eq!(parse("12 3 4\n"), Some(done));
+        assert_eq!(parse("12 3\n"), None);
+        assert_eq!(parse("12 3 x\n"), None);
     }
 }

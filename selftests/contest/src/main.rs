@@ -14,6 +14,7 @@ mod host_task;
 mod kernel_programs;
 mod neon;
 mod options;
+mod report;
 
 use std::process::ExitCode;
 use std::time::Duration;
