@@ -15,6 +15,7 @@ use crate::affinity;
 use crate::gic;
 use crate::interface::{RAM, RAM_SIZE};
 use crate::options::Options;
+use crate::retry::until_not_interrupted;
 use crate::vcpu::{Course, Vcpu};
 
 /// The guest, as `build.rs` made it.
@@ -66,7 +67,8 @@ pub fn supported() -> Result<bool> {
 impl Machine {
     /// Creates the machine, with the guest in its memory.
     pub fn new(options: &Options) -> Result<Self> {
-        let vm = open()?.create_vm().context("cannot create a VM")?;
+        let kvm = open()?;
+        let vm = until_not_interrupted(|| kvm.create_vm()).context("cannot create a VM")?;
         let base = GuestAddress(RAM.into());
         let memory: GuestMemoryMmap = GuestMemoryMmap::from_ranges(&[(base, RAM_SIZE as usize)])
             .context("cannot map the guest's memory")?;

@@ -28,6 +28,8 @@ mod gic;
 #[path = "../../vmm/src/layout.rs"]
 #[allow(dead_code, reason = "the VMM that it belongs to has more devices")]
 mod layout;
+#[path = "../../vmm/src/retry.rs"]
+mod retry;
 
 // Never compiled here: build.rs does. rustfmt finds it by this.
 #[cfg(target_arch = "arm")]

@@ -10,6 +10,8 @@ mod interrupt;
 mod lengths;
 mod memory;
 mod relay;
+#[path = "../../vmm/src/retry.rs"]
+mod retry;
 mod saved;
 mod vcpu;
 

@@ -49,6 +49,7 @@ use crate::layout::RAM;
 use crate::memory;
 use crate::options::Options;
 use crate::outcome::{self, Outcome};
+use crate::retry::until_not_interrupted;
 use crate::vcpu::{Features, Vcpu};
 
 /// KVM_VM_TYPE_ARM_PROTECTED, which kvm-bindings does not have yet.
@@ -166,14 +167,14 @@ fn create_vm(kvm: &Kvm, options: &Options) -> Result<VmFd> {
         options.memory
     );
     if !options.protected {
-        return kvm
-            .create_vm_with_ipa_size(ipa_bits)
+        return until_not_interrupted(|| kvm.create_vm_with_ipa_size(ipa_bits))
             .context("cannot create a VM");
     }
     // Refused without CAP_SYS_RESOURCE; then the limit in force may still do,
     // and CAP_IPC_LOCK makes it irrelevant. Running out is an error of KVM_RUN.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
-    kvm.create_vm_with_type(VM_TYPE_PROTECTED | u64::from(ipa_bits))
+    let kind = VM_TYPE_PROTECTED | u64::from(ipa_bits);
+    until_not_interrupted(|| kvm.create_vm_with_type(kind))
         .context("cannot create a protected VM (boot the host with kvm-arm.mode=protected)")
 }
 

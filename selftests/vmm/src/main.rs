@@ -5,15 +5,18 @@
 //! Exit status 0 means that the guest asked for PSCI SYSTEM_OFF. Everything
 //! else gives one line on stderr and status 1 (2 for a wrong command line), so
 //! that a test needs no knowledge of the guest's output to see that it failed.
+//! SIGUSR1 interrupts what it does, KVM_RUN above all, and changes nothing.
 
 mod console;
 mod fdt;
 mod gic;
+mod interruption;
 mod layout;
 mod machine;
 mod memory;
 mod options;
 mod outcome;
+mod retry;
 mod vcpu;
 
 use std::io::Write;
@@ -26,7 +29,9 @@ use crate::options::Options;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let result = Machine::new(&options).and_then(|machine| machine.run(&options));
+    let result = interruption::allow()
+        .and_then(|()| Machine::new(&options))
+        .and_then(|machine| machine.run(&options));
     // A last line of the guest may lack its newline. There is nothing left to
     // be told if stdout is closed.
     let _ = std::io::stdout().flush();

@@ -17,6 +17,7 @@ use sve_abi::id;
 use vmm_sys_util::{ioctl_io_nr, ioctl_iow_nr, ioctl_iowr_nr};
 
 use super::memory::Arena;
+use super::retry::until_not_interrupted;
 
 ioctl_io_nr!(KVM_RUN, KVMIO, 0x80);
 ioctl_iow_nr!(KVM_GET_ONE_REG, KVMIO, 0xab, kvm_one_reg);
@@ -43,7 +44,8 @@ impl Vm {
         let kvm = Kvm::new().context("cannot open /dev/kvm")?;
         // With 40 bits of address space. To go through all that a CPU can have takes an emulated
         // host two seconds when the VM goes.
-        let fd = kvm.create_vm_with_type(0).context("cannot create a VM")?;
+        let fd = until_not_interrupted(|| kvm.create_vm_with_type(0));
+        let fd = fd.context("cannot create a VM")?;
         let mut init = kvm_vcpu_init::default();
         fd.get_preferred_target(&mut init)
             .context("KVM names no vCPU type (KVM_ARM_PREFERRED_TARGET)")?;
