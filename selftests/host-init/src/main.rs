@@ -16,6 +16,7 @@ mod step;
 
 use std::fs;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use nix::sched::{sched_getaffinity, CpuSet};
@@ -23,8 +24,10 @@ use nix::sys::reboot::{reboot, RebootMode};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
-use plan::Plan;
+use console::Console;
+use plan::{Plan, Step};
 use report::{Event, Port};
+use step::Progress;
 
 fn main() {
     let result = run();
@@ -41,22 +44,23 @@ fn run() -> Result<()> {
     let plan = Plan::read(Path::new("/plan.json"))?;
     root::mount_early()?;
     root::enter_image()?;
-    let mut port = Port::open()?;
+    let port = Arc::new(Mutex::new(Port::open()?));
+    let send = |event: &Event<'_>| send(&port, event);
     let _vm = kept_vm::create()?;
 
     let kernel = uname()
         .map(|u| u.release().to_string_lossy().into_owned())
         .unwrap_or_default();
-    port.send(&Event::Up {
+    send(&Event::Up {
         uptime_ms: uptime_ms()?,
         kernel: &kernel,
         cpus: cpus()?,
     })?;
 
     for step in &plan.steps {
-        port.send(&Event::Start { name: &step.name })?;
-        let done = step::run(step);
-        port.send(&Event::End {
+        send(&Event::Start { name: &step.name })?;
+        let done = step::run(step, progress_of(step, &port));
+        send(&Event::End {
             name: &step.name,
             outcome: done.outcome,
             code: done.code,
@@ -67,8 +71,29 @@ fn run() -> Result<()> {
     }
     let tainted = fs::read_to_string("/proc/sys/kernel/tainted")
         .context("cannot tell whether the kernel is tainted")?;
-    port.send(&Event::Done {
+    send(&Event::Done {
         tainted: tainted.trim().parse().context("bad taint value")?,
+    })
+}
+
+fn send(port: &Mutex<Port>, event: &Event<'_>) -> Result<()> {
+    // A line is written as a whole or not at all.
+    let mut port = port.lock().unwrap_or_else(PoisonError::into_inner);
+    port.send(event)
+}
+
+/// Reports what `step` says of how far it is.
+fn progress_of(step: &Step, port: &Arc<Mutex<Port>>) -> Progress {
+    let (name, port) = (step.name.clone(), Arc::clone(port));
+    Arc::new(move |progress| {
+        let event = Event::Progress {
+            name: &name,
+            progress: &progress,
+        };
+        if let Err(error) = send(&port, &event) {
+            // Whoever waits for the report finds that there is none.
+            Console::host().line(&format!("host-init: {error:#}"));
+        }
     })
 }
 

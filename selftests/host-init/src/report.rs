@@ -27,6 +27,13 @@ pub enum Event<'a> {
         /// Its name.
         name: &'a str,
     },
+    /// A step says how far it is.
+    Progress {
+        /// Its name.
+        name: &'a str,
+        /// The object from a line that begins with `progress: `.
+        progress: &'a serde_json::Value,
+    },
     /// A step is over.
     End {
         /// Its name.

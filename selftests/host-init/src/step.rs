@@ -27,6 +27,9 @@ const LONGEST_LINE: u64 = 64 * 1024;
 /// Reading what is left in two pipes takes no time, but the host may be busy.
 const DRAIN: Duration = Duration::from_secs(10);
 
+/// Who is told how far a step is, while it runs.
+pub type Progress = Arc<dyn Fn(serde_json::Value) + Send + Sync>;
+
 /// What became of a step.
 pub struct Finished {
     pub outcome: Outcome,
@@ -73,12 +76,13 @@ impl CeilBoundary for str {
     }
 }
 
-/// Runs `step` to its end, or kills it and all its children.
-pub fn run(step: &Step) -> Finished {
-    run_on(Console::host(), step, DRAIN)
+/// Runs `step` to its end, or kills it and all its children. Objects from lines that
+/// begin with `progress: ` go to `progress` at once.
+pub fn run(step: &Step, progress: Progress) -> Finished {
+    run_on(Console::host(), step, DRAIN, progress)
 }
 
-fn run_on(console: &'static Console, step: &Step, drain: Duration) -> Finished {
+fn run_on(console: &'static Console, step: &Step, drain: Duration, progress: Progress) -> Finished {
     let start = Instant::now();
     let finished = |outcome, code, output| Finished {
         outcome,
@@ -98,7 +102,7 @@ fn run_on(console: &'static Console, step: &Step, drain: Duration) -> Finished {
     };
     let group = Pid::from_raw(child.id() as i32);
     let output = Arc::new(Mutex::new(Output::default()));
-    let drained = pump(&mut child, &step.name, &output, console);
+    let drained = pump(&mut child, &step.name, &output, console, progress);
     let ended = wait(child);
 
     let limit = Duration::from_secs(step.timeout_s);
@@ -158,6 +162,7 @@ fn pump(
     name: &str,
     output: &Arc<Mutex<Output>>,
     console: &'static Console,
+    progress: Progress,
 ) -> Receiver<()> {
     let streams: [Option<Box<dyn Read + Send>>; 2] = [
         child.stdout.take().map(|s| Box::new(s) as _),
@@ -168,7 +173,8 @@ fn pump(
         .flatten()
         .map(|stream| {
             let (name, output) = (name.to_owned(), Arc::clone(output));
-            thread::spawn(move || copy_lines(stream, &name, &output, console))
+            let progress = Arc::clone(&progress);
+            thread::spawn(move || copy_lines(stream, &name, &output, console, &progress))
         })
         .collect();
     let (sender, receiver) = channel();
@@ -181,7 +187,13 @@ fn pump(
     receiver
 }
 
-fn copy_lines(stream: impl Read, name: &str, output: &Mutex<Output>, console: &Console) {
+fn copy_lines(
+    stream: impl Read,
+    name: &str,
+    output: &Mutex<Output>,
+    console: &Console,
+    progress: &Progress,
+) {
     let mut reader = BufReader::new(stream);
     let mut line = Vec::new();
     // A line without an end must not take all memory: it is cut.
@@ -195,6 +207,10 @@ fn copy_lines(stream: impl Read, name: &str, output: &Mutex<Output>, console: &C
         let text = String::from_utf8_lossy(&line);
         let text = text.trim_end_matches(['\r', '\n']);
         console.line(&format!("[{name}] {text}"));
+        let object = text.strip_prefix("progress: ");
+        if let Some(Ok(object)) = object.map(serde_json::from_str) {
+            progress(object);
+        }
         output
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -218,6 +234,10 @@ mod tests {
     use super::*;
     use crate::console::tests::slow;
 
+    fn nobody() -> Progress {
+        Arc::new(|_| ())
+    }
+
     fn step(argv: &[&str], timeout_s: u64) -> Step {
         Step {
             name: "t".into(),
@@ -230,17 +250,34 @@ mod tests {
 
     #[test]
     fn exit_status_output_and_results_are_reported() {
-        let done = run(&step(
+        let step = step(
             &[
                 "sh",
                 "-c",
                 "echo hello; echo 'result: {\"a\":1}' >&2; exit 3",
             ],
             10,
-        ));
+        );
+        let done = run(&step, nobody());
         assert_eq!((done.outcome, done.code), (Outcome::Exited, 3));
         assert!(done.output.tail.contains("hello\n"));
         assert_eq!(done.output.results, [serde_json::json!({"a": 1})]);
+    }
+
+    #[test]
+    fn progress_is_told_while_the_step_runs() {
+        let (sender, told) = channel();
+        let progress: Progress = Arc::new(move |object| {
+            let _ = sender.send((object, Instant::now()));
+        });
+        let script = "echo 'progress: {\"a\":1}'; echo 'progress: no object'; sleep 1";
+        let done = run(&step(&["sh", "-c", script], 30), progress);
+        let end = Instant::now();
+        let (object, at) = told.recv().unwrap();
+        assert_eq!(object, serde_json::json!({"a": 1}));
+        assert!(end - at > Duration::from_millis(500));
+        assert!(told.recv().is_err(), "there was one");
+        assert!(done.output.results.is_empty());
     }
 
     #[test]
@@ -248,7 +285,12 @@ mod tests {
         let (console, printed) = slow(Duration::from_millis(10));
         let script = "for i in $(seq 500); do echo \"result: $i\"; done";
         let step = step(&["sh", "-c", script], 30);
-        let done = run_on(Box::leak(Box::new(console)), &step, Duration::from_secs(3));
+        let done = run_on(
+            Box::leak(Box::new(console)),
+            &step,
+            Duration::from_secs(3),
+            nobody(),
+        );
         assert_eq!((done.outcome, done.code), (Outcome::Exited, 0));
         assert_eq!(done.output.results.len(), 500);
         assert_eq!(printed().lines().count(), 500, "the next step has begun");
@@ -258,7 +300,7 @@ mod tests {
     fn output_that_does_not_end_is_no_success() {
         // setsid: not in the group that is killed.
         let step = step(&["sh", "-c", "setsid sleep 3 & sleep 1; echo x"], 30);
-        let done = run_on(Console::host(), &step, Duration::from_secs(1));
+        let done = run_on(Console::host(), &step, Duration::from_secs(1), nobody());
         assert_eq!(done.outcome, Outcome::OutputOpen);
         assert!(done.output.tail.contains("x\n"));
     }
@@ -266,17 +308,17 @@ mod tests {
     #[test]
     fn a_step_that_hangs_is_killed_with_its_children() {
         let start = Instant::now();
-        let done = run(&step(&["sh", "-c", "sleep 60 & sleep 60"], 1));
+        let done = run(&step(&["sh", "-c", "sleep 60 & sleep 60"], 1), nobody());
         assert_eq!(done.outcome, Outcome::Timeout);
         assert!(start.elapsed() < Duration::from_secs(10));
     }
 
     #[test]
     fn signals_and_missing_programs_are_told_apart() {
-        let done = run(&step(&["sh", "-c", "kill -9 $$"], 10));
+        let done = run(&step(&["sh", "-c", "kill -9 $$"], 10), nobody());
         assert_eq!((done.outcome, done.code), (Outcome::Signalled, 9));
         assert_eq!(
-            run(&step(&["/no/such/program"], 10)).outcome,
+            run(&step(&["/no/such/program"], 10), nobody()).outcome,
             Outcome::NotFound
         );
     }
