@@ -7,13 +7,16 @@
 
 use crate::access::{self, dsb, isb, mcr};
 use crate::interface::{DEVICE, HOLE, RAM, RAM_SIZE};
-use crate::layout::GIC_DISTRIBUTOR;
+use crate::layout::{GIC_DISTRIBUTOR, GIC_REDISTRIBUTOR, GIC_REDISTRIBUTOR_SIZE, MAX_CPUS};
 use crate::registers::Register;
 
 /// Sections of 1 MiB in 4 GiB.
 const SECTIONS: usize = 4096;
 /// As many copies as TABLES_CHOICE asks for.
 const COPIES: usize = 4;
+
+/// Where the frames of the GIC end, those of the last redistributor.
+const GIC_END: u32 = (GIC_REDISTRIBUTOR + MAX_CPUS as u64 * GIC_REDISTRIBUTOR_SIZE) as u32;
 
 /// A section, with full access.
 const SECTION: u32 = 0x0000_0c02;
@@ -34,8 +37,8 @@ const fn table() -> Table {
     let mut megabyte = 0;
     while megabyte < SECTIONS {
         let base = (megabyte as u32) << 20;
-        // The GIC's frames are in one section.
-        if base == GIC_DISTRIBUTOR as u32 || base == DEVICE {
+        let is_gic = base >= GIC_DISTRIBUTOR as u32 && base < GIC_END;
+        if is_gic || base == DEVICE {
             table.0[megabyte] = base | DEVICE_SECTION;
         } else if (base >= RAM && base < RAM + RAM_SIZE) || base == HOLE {
             table.0[megabyte] = base | NORMAL_SECTION;

@@ -145,7 +145,9 @@ impl Machine {
 mod tests {
     use super::*;
     use crate::interface::{ENTRY, STACKS, STACK_SIZE, TABLES, VECTORS};
-    use crate::layout::{GIC_DISTRIBUTOR, MAX_CPUS, UART};
+    use crate::layout::{
+        GIC_DISTRIBUTOR, GIC_REDISTRIBUTOR, GIC_REDISTRIBUTOR_SIZE, MAX_CPUS, UART,
+    };
 
     fn word(address: u32) -> u32 {
         let at = (address - RAM) as usize;
@@ -174,8 +176,10 @@ mod tests {
     fn the_tables_map_each_address_to_itself() {
         for table in (0..4).map(|copy| TABLES + copy * 0x4000) {
             let descriptor = |address: u64| word(table + (address >> 20) as u32 * 4);
-            for address in [GIC_DISTRIBUTOR, UART, RAM.into()] {
-                assert_eq!(u64::from(descriptor(address) & 0xfff0_0000), address);
+            let last = GIC_REDISTRIBUTOR + u64::from(MAX_CPUS - 1) * GIC_REDISTRIBUTOR_SIZE;
+            for address in [GIC_DISTRIBUTOR, last, UART, RAM.into()] {
+                let section = u64::from(descriptor(address) & 0xfff0_0000);
+                assert_eq!(section, address & 0xfff0_0000);
                 assert_eq!(descriptor(address) & 3, 2, "a section: {address:#x}");
             }
             assert_eq!(descriptor(0), 0, "nothing is mapped there");
