@@ -26,9 +26,6 @@ const INITRAMFS: &str = "/kvm-rust/guest/initramfs.cpio";
 /// Most vCPUs that a guest can have.
 const MOST_VCPUS: usize = 8;
 
-/// Most vCPUs of an AArch32 guest: it has translation tables for no more.
-const MOST_AARCH32_VCPUS: usize = 4;
-
 /// Bare-metal guests. The one that checks registers comes most often.
 const BARE_METAL: [&str; 8] = [
     "registers",
@@ -107,7 +104,7 @@ impl Guest {
             sve,
             protected,
             faulty: numbers.random_ratio(1, 2),
-            seconds: numbers.random_range(2..=10),
+            seconds: numbers.random_range(2..=6),
             patterns: numbers.random_range(1..u16::MAX - 64),
         }
     }
@@ -208,7 +205,7 @@ fn program(path: &str, arguments: &[String], counts: Counts) -> Start {
 /// AArch32 guests, where the CPU can have any, and guests that go from one VM to
 /// another with all their SVE registers.
 pub fn others(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
-    let pace = Pace::choose(&mut numbers, 500..3000);
+    let pace = Pace::choose(&mut numbers, 4000..15000);
     let mut with_aarch32 = true;
     while soak.over.wait(pace.next(&mut numbers)) {
         if with_aarch32 && numbers.random_ratio(2, 3) {
@@ -216,7 +213,7 @@ pub fn others(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
                 "--seconds".to_owned(),
                 numbers.random_range(2..=6).to_string(),
                 "--vcpus".to_owned(),
-                numbers.random_range(1..=MOST_AARCH32_VCPUS).to_string(),
+                numbers.random_range(1..=MOST_VCPUS).to_string(),
                 "--alter".to_owned(),
                 "none".to_owned(),
             ];

@@ -74,7 +74,7 @@ pub fn stop(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
 
 /// Kills one VMM and another, wherever it is.
 pub fn kill(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
-    let pace = Pace::choose(&mut numbers, 8000..25000);
+    let pace = Pace::choose(&mut numbers, 15000..40000);
     while soak.over.wait(pace.next(&mut numbers)) {
         let killed = soak
             .processes
