@@ -6,11 +6,13 @@ MODE ?= vhe
 CPU ?= max
 # The exits that `make trace` looks at.
 EXIT ?= all
+# How long `make soak` takes in all.
+HOURS ?= 2
 
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full report trace mutation clean-cache
+.PHONY: help run test test-quick test-full report trace mutation soak clean-cache
 
 help:
 	@echo 'make run         boot a Rust KVM host, run guests on it, show what happened'
@@ -23,6 +25,8 @@ help:
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
 	@echo '                 EXIT=all|hypercall|vgic-mmio|vmm-mmio|timer|first-fp, MODE and CPU as above'
 	@echo 'make mutation    change the logic in many small ways, each of which a test must notice'
+	@echo 'make soak        everything at once, in all modes in turn, for HOURS in all; SEED=number'
+	@echo '                 does again what a failure names, as far as a seed can'
 	@echo 'make clean-cache remove what was built and downloaded'
 	@echo
 	@echo 'KDIR=tree or LINUX_TARBALL=file selects the kernel source (Linux 7.3.y),'
@@ -50,6 +54,12 @@ trace:
 
 mutation:
 	@scripts/xtask mutation
+
+# All modes, unless one is named on the command line.
+soak:
+	@scripts/xtask soak --hours '$(HOURS)' \
+		$(if $(filter command line environment,$(origin MODE)),--mode '$(MODE)') \
+		$(if $(SEED),--seed '$(SEED)')
 
 clean-cache:
 	@scripts/clean-cache

@@ -204,6 +204,15 @@ impl Follow {
     }
 }
 
+/// How long a host may be silent while the step `name` runs.
+fn silence(host: &Host, name: &str) -> Duration {
+    let step = host.plan.steps.iter().find(|step| step.name == name);
+    match step.and_then(|step| step.silence_s) {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => Duration::from_secs(step.map_or(0, |step| step.timeout_s)) + GRACE,
+    }
+}
+
 /// What is known of a host from its report so far.
 #[derive(Debug)]
 struct Progress {
@@ -211,6 +220,8 @@ struct Progress {
     boot_ms: Option<u64>,
     tainted: Option<u64>,
     current: Option<String>,
+    /// What the current step has said of how far it is, since that was last asked for.
+    said: Vec<serde_json::Value>,
     problems: Vec<String>,
     deadline: Instant,
 }
@@ -222,6 +233,7 @@ impl Progress {
             boot_ms: None,
             tainted: None,
             current: None,
+            said: Vec::new(),
             problems: Vec::new(),
             deadline: Instant::now() + host.boot_limit,
         }
@@ -240,14 +252,13 @@ impl Progress {
         match event {
             Event::Up { uptime_ms, .. } => self.boot_ms = Some(uptime_ms),
             Event::Start { name } => {
-                let limit = host
-                    .plan
-                    .steps
-                    .iter()
-                    .find(|s| s.name == name)
-                    .map_or(0, |s| s.timeout_s);
-                self.deadline = Instant::now() + Duration::from_secs(limit) + GRACE;
+                self.deadline = Instant::now() + silence(host, &name);
                 self.current = Some(name);
+            }
+            Event::Progress { progress } => {
+                let name = self.current.as_deref().unwrap_or_default();
+                self.deadline = Instant::now() + silence(host, name);
+                self.said.push(progress);
             }
             Event::End(end) => {
                 self.current = None;
@@ -276,6 +287,17 @@ pub fn boot(
     programs: &image::Programs,
     step: &Step,
 ) -> Result<Outcome> {
+    boot_and_tell(ctx, host, programs, step, &mut |_| ())
+}
+
+/// As [`boot`], and hands on at once what a step says of how far it is.
+pub fn boot_and_tell(
+    ctx: &Context,
+    host: &Host,
+    programs: &image::Programs,
+    step: &Step,
+    tell: &mut dyn FnMut(&serde_json::Value),
+) -> Result<Outcome> {
     let start = Instant::now();
     host.cpu.check(host.mode)?;
     disk::need(&ctx.cache, 64, "the log of a host")?;
@@ -302,6 +324,7 @@ pub fn boot(
         for line in follow.lines() {
             progress.take(host, &line);
         }
+        progress.said.drain(..).for_each(|said| tell(&said));
         let at = progress.current.as_deref().unwrap_or("-");
         step.at(&format!("{}/{total} {at}", progress.ends.len()));
         if status.is_some() {
@@ -467,6 +490,24 @@ mod tests {
         assert!(progress.deadline > Instant::now() + Duration::from_secs(500));
         progress.take(&host(), "garbage");
         assert_eq!(progress.problems.len(), 1);
+    }
+
+    #[test]
+    fn a_step_that_says_how_far_it_is_may_not_be_silent_for_long() {
+        let mut host = host();
+        host.plan.steps[0].silence_s = Some(180);
+        let mut progress = Progress::new(&host);
+        progress.take(&host, r#"{"event":"start","name":"a"}"#);
+        let within =
+            |deadline: Instant, seconds| deadline <= Instant::now() + Duration::from_secs(seconds);
+        assert!(within(progress.deadline, 180) && !within(progress.deadline, 170));
+        progress.deadline = Instant::now();
+        progress.take(
+            &host,
+            r#"{"event":"progress","name":"a","progress":{"seconds":60}}"#,
+        );
+        assert!(within(progress.deadline, 180) && !within(progress.deadline, 170));
+        assert_eq!(progress.said, [serde_json::json!({"seconds": 60})]);
     }
 
     #[test]

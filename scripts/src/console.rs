@@ -48,6 +48,14 @@ fn message(line: &str) -> Option<&str> {
     })
 }
 
+/// The kernel's messages in a console log, without what programs printed.
+pub fn kernel_messages(console: &str) -> String {
+    let messages = console.lines().filter(|line| message(line).is_some());
+    messages
+        .map(|line| format!("{}\n", line.trim_end()))
+        .collect()
+}
+
 /// The kernel's warnings in a console log, each with what follows it.
 pub fn warnings(console: &str) -> Vec<String> {
     console
@@ -136,6 +144,9 @@ mod tests {
         let found = warnings(log);
         assert_eq!(found.len(), 2, "{found:?}");
         assert!(found[0].contains("CPU: 0") && found[1].contains("slab-out"));
+        let messages = kernel_messages(log);
+        assert_eq!(messages.lines().count(), 5, "{messages}");
+        assert!(!messages.contains("this is a program"));
     }
 
     #[test]

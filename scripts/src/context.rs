@@ -139,10 +139,15 @@ pub fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, |n| n.get())
 }
 
+/// Seconds since 1970.
+pub fn seconds() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.unwrap_or_default().as_secs()
+}
+
 /// The time, in UTC, as YYYYMMDD-HHMMSS.
 pub fn now() -> String {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    stamp(now.unwrap_or_default().as_secs())
+    stamp(seconds())
 }
 
 /// Seconds since 1970 as YYYYMMDD-HHMMSS, so that log folders sort by age.

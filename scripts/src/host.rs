@@ -199,6 +199,11 @@ impl Cpu {
         }
     }
 
+    /// True where guests can be in AArch32 state at EL1.
+    pub fn has_aarch32_guests(self) -> bool {
+        matches!(self, Self::Max | Self::CortexA57)
+    }
+
     /// True where QEMU's machine can have tag memory with this CPU.
     pub fn mte(self) -> bool {
         self == Self::Max

@@ -31,6 +31,8 @@ pub enum Variant {
     Sanitizer,
     /// Rust, with the faults compiled in that the tests must find.
     Faults,
+    /// Rust, with allocations that fail on request, and swap.
+    Soak,
 }
 
 impl Variant {
@@ -41,6 +43,7 @@ impl Variant {
             Self::C => "c",
             Self::Sanitizer => "sanitizer",
             Self::Faults => "faults",
+            Self::Soak => "soak",
         }
     }
 
@@ -63,6 +66,7 @@ impl Variant {
                 &["host.config"],
                 "CONFIG_KVM_ARM64_RUST=y\nCONFIG_KVM_ARM64_RUST_FAULTS=y\n",
             ),
+            Self::Soak => (&["host.config", "soak.config"], "CONFIG_KVM_ARM64_RUST=y\n"),
         }
     }
 }

@@ -52,6 +52,7 @@ mod report;
 mod results;
 mod run;
 mod side_by_side;
+mod soak;
 mod source;
 mod sve_abi;
 mod switch_faults;
@@ -66,7 +67,7 @@ mod versions;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use context::Context;
-use host::parse;
+use host::{parse, Cpu};
 use kernel::Variant;
 use matrix::Level;
 use overlay::{Outcome, Overlay};
@@ -161,6 +162,24 @@ enum Command {
         #[arg(long, default_value = "all")]
         exit: String,
     },
+    /// Have everything at work on a host at once, for hours
+    Soak {
+        /// How long in all: the modes share it
+        #[arg(long, default_value_t = 2.0)]
+        hours: f64,
+        /// vhe, nvhe, hvhe, protected or nested; all of them, unless it is given
+        #[arg(long)]
+        mode: Option<String>,
+        /// CPU model
+        #[arg(long, default_value = "max")]
+        cpu: String,
+        /// Decides what happens, as far as a seed can; any, unless it is given
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Kernel: another one needs the options of scripts/config/soak.config
+        #[arg(long, value_enum, default_value = "soak")]
+        variant: Variant,
+    },
     /// Boot a host and run a program of its image
     Boot {
         /// Kernel
@@ -198,6 +217,7 @@ impl Command {
             Self::SwitchFaults { .. } => "switch-faults",
             Self::Mutation { .. } => "mutation",
             Self::Trace { .. } => "trace",
+            Self::Soak { .. } => "soak",
             Self::Boot { .. } => "boot",
         }
     }
@@ -262,6 +282,27 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         Command::Trace { mode, cpu, exit } => {
             let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
             return trace::trace(&ctx, mode, cpu, &trace::exits(exit)?);
+        }
+        Command::Soak {
+            hours,
+            mode,
+            cpu,
+            seed,
+            variant,
+        } => {
+            let cpu: Cpu = parse("CPU", cpu)?;
+            let modes = match mode.as_deref() {
+                None | Some("") => cpu.modes().to_vec(),
+                Some(mode) => vec![parse("MODE", mode)?],
+            };
+            let soak = soak::Soak {
+                variant: *variant,
+                modes,
+                cpu,
+                hours: *hours,
+                seed: seed.unwrap_or_else(soak::any_seed),
+            };
+            return soak.run(&ctx);
         }
         Command::Boot {
             variant,

@@ -11,6 +11,7 @@ use crate::kselftests;
 use crate::moves::Move;
 use crate::plan::{Plan, Step};
 use crate::prepare::Spec;
+use crate::soak;
 use crate::sve_abi;
 use anyhow::Result;
 use serde::{Deserialize, Serialize};
@@ -143,10 +144,17 @@ fn spec(variant: Variant, mode: Mode, cpu: Cpu, steps: Vec<Step>) -> Spec {
 pub fn variants(level: Level) -> &'static [Variant] {
     match level {
         Level::Quick => &[Variant::Rust],
-        Level::Normal | Level::Full => &[
+        Level::Normal => &[
             Variant::Rust,
             Variant::C,
             Variant::Faults,
+            Variant::Sanitizer,
+        ],
+        Level::Full => &[
+            Variant::Rust,
+            Variant::C,
+            Variant::Faults,
+            Variant::Soak,
             Variant::Sanitizer,
         ],
     }
@@ -180,7 +188,7 @@ pub fn count(level: Level) -> usize {
     match level {
         Level::Quick => 1,
         Level::Normal => twins + 3 + lengths_and_modes(false).len(),
-        Level::Full => twins + 2 + Mode::ALL.len() + lengths_and_modes(true).len(),
+        Level::Full => twins + 2 + 2 * Mode::ALL.len() + lengths_and_modes(true).len(),
     }
 }
 
@@ -190,6 +198,15 @@ fn with_faults(mode: Mode, steps: Vec<Step>) -> Spec {
     Spec {
         parameters: KUNIT_ON_REQUEST.to_owned(),
         ..spec(Variant::Faults, mode, Cpu::Max, steps)
+    }
+}
+
+/// A host on which everything happens at once.
+fn soaked(mode: Mode) -> Spec {
+    let step = soak::step(mode, soak::TEST_S, soak::TEST_SEED);
+    Spec {
+        parameters: soak::PARAMETERS.to_owned(),
+        ..spec(Variant::Soak, mode, Cpu::Max, vec![step])
     }
 }
 
@@ -277,6 +294,9 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
         }
     }
     hosts.extend(with_vector_lengths(full));
+    if full {
+        hosts.extend(Mode::ALL.map(soaked));
+    }
     let names = faults::names(checkout)?;
     let steps = names.iter().map(|name| faults::step(name)).collect();
     hosts.push(with_faults(Mode::Vhe, steps));
@@ -320,7 +340,7 @@ mod tests {
             let syndromes = |step: &&Step| step.name.starts_with("syndromes");
             let wanted = match (host.variant, host.mode) {
                 _ if host.vector_lengths != VectorLengths::All => 0,
-                (Variant::Sanitizer | Variant::Faults, _) => 0,
+                (Variant::Sanitizer | Variant::Faults | Variant::Soak, _) => 0,
                 (_, Mode::Protected) => 2,
                 _ => 1,
             };

@@ -25,6 +25,9 @@ pub struct Step {
     pub cwd: Option<String>,
     /// Environment variables.
     pub env: BTreeMap<String, String>,
+    /// Of a program that says how far it is: seconds that it may be silent.
+    #[serde(skip)]
+    pub silence_s: Option<u64>,
 }
 
 impl Step {
@@ -36,6 +39,7 @@ impl Step {
             timeout_s,
             cwd: None,
             env: BTreeMap::new(),
+            silence_s: None,
         }
     }
 }
@@ -53,6 +57,11 @@ pub enum Event {
     Start {
         /// Its name.
         name: String,
+    },
+    /// A step says how far it is.
+    Progress {
+        /// What it says.
+        progress: serde_json::Value,
     },
     /// A step ended.
     End(End),
@@ -215,6 +224,11 @@ mod tests {
         ));
         let done: Event = serde_json::from_str(r#"{"event":"done","tainted":512}"#).unwrap();
         assert!(matches!(done, Event::Done { tainted: 512 }));
+        let progress = r#"{"event":"progress","name":"x","progress":{"a":1}}"#;
+        match serde_json::from_str(progress).unwrap() {
+            Event::Progress { progress } => assert_eq!(progress["a"], 1),
+            other => panic!("{other:?}"),
+        }
         let base = r#"{"event":"end","name":"x","outcome":"exited","code":CODE,"seconds":1.5,"output_tail":"TAIL","output":[{"a":1}]}"#;
         let with = |code: &str, tail: &str| end(&base.replace("CODE", code).replace("TAIL", tail));
         assert_eq!(with("0", "").verdict(), Verdict::Passed);

@@ -123,7 +123,7 @@ fn programs(ctx: &Context, with_tests: bool) -> Result<Programs> {
 fn guest_of(variant: Variant) -> Variant {
     match variant {
         Variant::C => Variant::C,
-        Variant::Rust | Variant::Sanitizer | Variant::Faults => Variant::Rust,
+        Variant::Rust | Variant::Sanitizer | Variant::Faults | Variant::Soak => Variant::Rust,
     }
 }
 

@@ -29,6 +29,7 @@ use crate::reference;
 use crate::report;
 use crate::results::Results;
 use crate::side_by_side::side_by_side;
+use crate::soak;
 use crate::sve_abi;
 use crate::switch_faults;
 use crate::trace::{self, Allowed, Costs, Tracer, Traces};
@@ -519,6 +520,7 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Re
     );
     booted_again(ctx, &name, outcome.before.as_deref(), results);
     let is_faults = host.spec.variant == Variant::Faults;
+    let has_kunit = !matches!(host.spec.variant, Variant::Faults | Variant::Soak);
     if !is_faults {
         // A defect may well make the kernel complain.
         let log = format!("    log: {}\n", outcome.log.display());
@@ -552,6 +554,11 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Re
                 contest::verdict(end),
                 &detail,
             );
+        } else if step.name == soak::STEP {
+            let verdict = soak::verdict(host.spec.mode, host.spec.cpu, soak::TEST_S, end);
+            selftests.add(&verdict);
+            let test = format!("{}@{name}", soak::TEST_NAME);
+            results.add(ui, test, verdict, &detail);
         } else if step.name.starts_with(faults::PREFIX) {
             let verdict = match end.verdict() {
                 Verdict::Failed(why) => Verdict::Failed(format!("not noticed ({why})")),
@@ -595,7 +602,7 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Re
             );
         }
     }
-    if !is_faults {
+    if has_kunit {
         for case in console::kunit(&outcome.console) {
             let verdict = match case.outcome {
                 CaseOutcome::Passed => Verdict::Passed,

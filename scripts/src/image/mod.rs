@@ -45,12 +45,13 @@ const USERLAND_MIB: u64 = 700;
 const IMAGE_MIB: u64 = 300;
 
 /// Programs of selftests/ that hosts have in /kvm-rust/bin.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
     "aarch32",
     "contest",
     "hostile-host",
     "kunit",
     "migration",
+    "soak",
     "sve-abi",
     "syndromes",
     "vmm",

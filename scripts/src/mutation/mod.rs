@@ -75,7 +75,7 @@ impl Mutant {
 #[derive(Debug, Serialize)]
 struct Report {
     date: String,
-    commit: Option<String>,
+    commit: String,
     killed: usize,
     survived: usize,
     unviable: usize,
@@ -258,7 +258,7 @@ fn conclude(
     if whole {
         let report = Report {
             date: context::now(),
-            commit: versions::commit(ctx),
+            commit: versions::commit(ctx).unwrap_or_else(|| "unknown".to_owned()),
             killed,
             survived,
             unviable: mutants.len() - judged.len(),

@@ -109,7 +109,7 @@ mod tests {
         sources.record.hosts.clear();
         let html = Page::new(&sources).unwrap().html().unwrap();
         for text in [
-            "Not run: <code>scripts/xtask mutation</code>",
+            "Not run: <code>make mutation</code>",
             "Not run: <code>make soak</code>",
             "Nothing was explored in this run.",
             "No trace was recorded in this run.",
