@@ -50,10 +50,12 @@ fn message(line: &str) -> Option<&str> {
 
 /// The kernel's messages in a console log, without what programs printed.
 pub fn kernel_messages(console: &str) -> String {
-    let messages = console.lines().filter(|line| message(line).is_some());
+    let mut messages = String::new();
+    for line in console.lines().filter(|line| message(line).is_some()) {
+        messages.push_str(line.trim_end());
+        messages.push('\n');
+    }
     messages
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect()
 }
 
 /// The kernel's warnings in a console log, each with what follows it.
