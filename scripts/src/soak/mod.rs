@@ -168,7 +168,7 @@ impl Soak {
         }
         let folder = ctx.cache.join("results").join(format!(
             "soak-{}-seed-{}",
-            context::stamp(context::now()),
+            context::now(),
             self.seed
         ));
         let remains = record::keep(&folder, mode, outcome, &note)?;
