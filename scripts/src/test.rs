@@ -126,8 +126,16 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
             + moves,
     );
     let at_length = (level == Level::Full).then_some(&checks::AT_LENGTH);
-    for check in checks::ALL.iter().chain(at_length) {
-        run_check(ctx, check, record);
+    // Most of them have work for one CPU only.
+    let checks = checks::ALL.iter().chain(at_length).collect();
+    let verdicts = side_by_side(checks, SIDE_BY_SIDE, |check: &Check| {
+        let step = ctx.ui.step(check.name);
+        let (verdict, detail) = check.verdict(ctx, &step);
+        step.end(verdict.word());
+        (check, verdict, detail)
+    });
+    for (check, verdict, detail) in verdicts {
+        add_check(ctx, check, verdict, &detail, record);
     }
     // By now the kernel source is there.
     record.versions = versions::all(ctx);
@@ -186,10 +194,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
 }
 
 /// Runs a check, and takes apart what it ran.
-fn run_check(ctx: &Context, check: &Check, record: &mut Record) {
-    let step = ctx.ui.step(check.name);
-    let (verdict, detail) = check.verdict(ctx, &step);
-    step.end(verdict.word());
+fn add_check(ctx: &Context, check: &Check, verdict: Verdict, detail: &str, record: &mut Record) {
     match check.unit_tests(ctx, &verdict) {
         Ok(tests) => record.unit_tests.extend(tests),
         Err(error) => {
@@ -198,7 +203,7 @@ fn run_check(ctx: &Context, check: &Check, record: &mut Record) {
             record.tests.add(&ctx.ui, name, verdict, &detail);
         }
     }
-    record.tests.add(&ctx.ui, check.name, verdict, &detail);
+    record.tests.add(&ctx.ui, check.name, verdict, detail);
 }
 
 /// Prints the tables at the end.

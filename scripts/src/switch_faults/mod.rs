@@ -13,6 +13,7 @@ use crate::kernel::Kernel;
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::results::Results;
+use crate::side_by_side::side_by_side;
 use anyhow::Result;
 use compiled::Compiled;
 use list::{Fault, Judge};
@@ -76,36 +77,35 @@ fn name(fault: &Fault) -> String {
     format!("{}switch-{}", faults::PREFIX, fault.name)
 }
 
-/// Has a judge look at the sources as they are, and at each fault.
+/// Has a judge look at the sources as they are, and at each fault: two at a time, so
+/// that the tests of one run while the next is compiled.
 fn try_all(
     ctx: &Context,
     judge: Judge,
     faults: &[&Fault],
     results: &mut Results,
     control: impl FnOnce(&Step) -> Result<()>,
-    noticed: impl Fn(&Fault, &Step) -> Result<()>,
+    noticed: impl Fn(&Fault, &Step) -> Result<()> + Sync,
 ) {
     let test = format!("switch-faults/none-{}", judge.name());
-    let as_it_is = one(ctx, &test, results, control);
-    for fault in faults {
-        one(ctx, &name(fault), results, |step| {
+    let (verdict, detail) = one(ctx, &test, control);
+    let as_it_is = verdict == Verdict::Passed;
+    results.add(&ctx.ui, test.clone(), verdict, &detail);
+    let verdicts = side_by_side(faults.to_vec(), 2, |fault| {
+        one(ctx, &name(fault), |step| {
             anyhow::ensure!(as_it_is, "not tried: {test} failed");
             noticed(fault, step)
-        });
+        })
+    });
+    for (fault, (verdict, detail)) in faults.iter().zip(verdicts) {
+        results.add(&ctx.ui, name(fault), verdict, &detail);
     }
 }
 
-/// Runs a test. True if it passed.
-fn one(
-    ctx: &Context,
-    name: &str,
-    results: &mut Results,
-    test: impl FnOnce(&Step) -> Result<()>,
-) -> bool {
+/// Runs a test.
+fn one(ctx: &Context, name: &str, test: impl FnOnce(&Step) -> Result<()>) -> (Verdict, String) {
     let step = ctx.ui.step(name);
     let (verdict, detail) = Verdict::of(test(&step));
-    let passed = verdict == Verdict::Passed;
     step.end(verdict.word());
-    results.add(&ctx.ui, name, verdict, &detail);
-    passed
+    (verdict, detail)
 }

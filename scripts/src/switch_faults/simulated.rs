@@ -5,12 +5,13 @@
 use super::list::Fault;
 use crate::changed_copy::ChangedCopy;
 use crate::context::Context;
-use crate::process;
 use crate::progress::Step;
+use crate::{files, process};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
 
 /// What libtest says of a test.
 const PASSED: &str = " ... ok";
@@ -19,37 +20,52 @@ const FAILED: &str = " ... FAILED";
 /// Where faults are made.
 pub struct Simulated<'a> {
     ctx: &'a Context,
-    copy: ChangedCopy<'a>,
+    /// With one fault at a time in it.
+    copy: Mutex<ChangedCopy<'a>>,
+    tests_folder: PathBuf,
 }
 
 impl<'a> Simulated<'a> {
     /// In a copy of this checkout's sources.
     pub fn new(ctx: &'a Context) -> Result<Self> {
+        let copy = ChangedCopy::new(ctx, "switch-faults")?;
         Ok(Self {
             ctx,
-            copy: ChangedCopy::new(ctx, "switch-faults")?,
+            tests_folder: copy.tests_folder(),
+            copy: Mutex::new(copy),
         })
+    }
+
+    /// Compiles the tests with `fault` made, or with none, and returns the program.
+    /// It stays while another is compiled.
+    fn compile(&self, name: &str, fault: Option<&Fault>) -> Result<PathBuf> {
+        // Who panicked has left a copy that is restored all the same.
+        let copy = self.copy.lock().unwrap_or_else(|e| e.into_inner());
+        copy.restore(|_, bytes| Ok(bytes))?;
+        if let Some(fault) = fault {
+            fault.make_in(&copy.folder().join("arch-arm64-kvm"))?;
+        }
+        let program = copy
+            .compile_tests(&[])
+            .context("not tried: it does not compile")?;
+        let kept = self.ctx.logs.join(format!("switch-faults-{name}-tests"));
+        fs::copy(&program, &kept).with_context(|| format!("cannot copy {}", program.display()))?;
+        Ok(kept)
     }
 
     /// Runs the tests of these names with `fault` made, or with none.
     fn run(&self, name: &str, fault: Option<&Fault>, tests: &[&str], step: &Step) -> Result<Ran> {
-        self.copy.restore(|_, bytes| Ok(bytes))?;
-        if let Some(fault) = fault {
-            fault.make_in(&self.copy.folder().join("arch-arm64-kvm"))?;
-        }
-        let program = self
-            .copy
-            .compile_tests(&[])
-            .context("not tried: it does not compile")?;
+        let program = self.compile(name, fault)?;
         let log = self.ctx.log(&format!("switch-faults-{name}"));
         let status = process::run_status(
-            Command::new(program)
+            Command::new(&program)
                 .args(tests)
-                .current_dir(self.copy.tests_folder())
+                .current_dir(&self.tests_folder)
                 .env("RUST_BACKTRACE", "0"),
             &log,
             step,
         )?;
+        files::remove_all(&program)?;
         let bytes = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
         // What a test prints need not be text.
         let text = String::from_utf8_lossy(&bytes);
