@@ -193,7 +193,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     Ok(())
 }
 
-/// Runs a check, and takes apart what it ran.
+/// Adds what a check came to, and takes apart what it ran.
 fn add_check(ctx: &Context, check: &Check, verdict: Verdict, detail: &str, record: &mut Record) {
     match check.unit_tests(ctx, &verdict) {
         Ok(tests) => record.unit_tests.extend(tests),
