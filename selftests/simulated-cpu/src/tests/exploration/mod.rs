@@ -90,35 +90,39 @@ fn explore_with(mode: Mode, pkvm: bool, features: &[[bool; 3]]) {
     }
 }
 
-/// Machines that take seconds.
-const SMALL: [[bool; 3]; 3] = [
-    [false, false, false],
-    [true, false, true],
-    [false, true, true],
-];
+/// Machines that take seconds: as in [`explore_with`].
+const PLAIN: [bool; 3] = [false, false, false];
+const WITH_SVE: [bool; 3] = [true, false, true];
+const WITH_SME: [bool; 3] = [false, true, true];
 
-#[test]
-fn b01_b25_no_state_is_wrong_under_vhe() {
-    explore_with(Mode::Vhe, false, &SMALL);
+/// A test for each machine, so that they take turns with others.
+macro_rules! no_state_is_wrong {
+    ($($name:ident: $mode:ident, $pkvm:literal, $features:ident;)*) => {
+        $(
+            #[test]
+            fn $name() {
+                explore_with(Mode::$mode, $pkvm, &[$features]);
+            }
+        )*
+    };
 }
 
-#[test]
-fn b01_b25_no_state_is_wrong_under_nvhe() {
-    explore_with(Mode::Nvhe, false, &SMALL);
-}
-
-#[test]
-fn b01_b25_no_state_is_wrong_under_hvhe() {
-    explore_with(Mode::Hvhe, false, &SMALL);
-}
-
-#[test]
-fn b01_b22_no_state_is_wrong_under_pkvm() {
-    for (mode, pkvm) in MODES {
-        if pkvm {
-            explore_with(mode, pkvm, &SMALL);
-        }
-    }
+no_state_is_wrong! {
+    b01_b25_no_state_is_wrong_under_vhe: Vhe, false, PLAIN;
+    b01_b25_no_state_is_wrong_under_vhe_with_sve: Vhe, false, WITH_SVE;
+    b01_b25_no_state_is_wrong_under_vhe_with_sme: Vhe, false, WITH_SME;
+    b01_b25_no_state_is_wrong_under_nvhe: Nvhe, false, PLAIN;
+    b01_b25_no_state_is_wrong_under_nvhe_with_sve: Nvhe, false, WITH_SVE;
+    b01_b25_no_state_is_wrong_under_nvhe_with_sme: Nvhe, false, WITH_SME;
+    b01_b25_no_state_is_wrong_under_hvhe: Hvhe, false, PLAIN;
+    b01_b25_no_state_is_wrong_under_hvhe_with_sve: Hvhe, false, WITH_SVE;
+    b01_b25_no_state_is_wrong_under_hvhe_with_sme: Hvhe, false, WITH_SME;
+    b01_b22_no_state_is_wrong_under_pkvm: Nvhe, true, PLAIN;
+    b01_b22_no_state_is_wrong_under_pkvm_with_sve: Nvhe, true, WITH_SVE;
+    b01_b22_no_state_is_wrong_under_pkvm_with_sme: Nvhe, true, WITH_SME;
+    b01_b22_no_state_is_wrong_under_pkvm_with_hvhe: Hvhe, true, PLAIN;
+    b01_b22_no_state_is_wrong_under_pkvm_with_hvhe_and_sve: Hvhe, true, WITH_SVE;
+    b01_b22_no_state_is_wrong_under_pkvm_with_hvhe_and_sme: Hvhe, true, WITH_SME;
 }
 
 #[test]
