@@ -160,7 +160,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
         if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
             hold_against_c(ctx, c, rust, results);
-            if let Err(error) = switch_faults::run(ctx, c, rust, "", results) {
+            if let Err(error) = switch_faults::run(ctx, c, rust, "", &record.unit_tests, results) {
                 let (verdict, detail) = Verdict::failed(&error);
                 results.add(&ctx.ui, "switch-faults", verdict, &detail);
             }
@@ -232,7 +232,7 @@ pub fn switch_faults(ctx: &Context, only: &str) -> Result<bool> {
     let c = kernel::build(ctx, Variant::C)?;
     let rust = kernel::build(ctx, Variant::Rust)?;
     hold_against_c(ctx, &c, &rust, &mut results);
-    if switch_faults::run(ctx, &c, &rust, only, &mut results)? == 0 {
+    if switch_faults::run(ctx, &c, &rust, only, &[], &mut results)? == 0 {
         return Err(hinted(
             format!("no fault has {only} in its name"),
             "the names are in scripts/switch-faults.toml",

@@ -10,6 +10,7 @@ mod simulated;
 use crate::context::Context;
 use crate::faults;
 use crate::kernel::Kernel;
+use crate::libtest::UnitTest;
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::results::Results;
@@ -29,12 +30,13 @@ pub fn steps_to_come(ctx: &Context) -> Result<usize> {
 }
 
 /// Makes all mistakes, one at a time, or those with `only` in their names. The
-/// kernels have been built from this checkout.
+/// kernels have been built from this checkout, and `unit_tests` have run in it.
 pub fn run(
     ctx: &Context,
     c: &Kernel,
     rust: &Kernel,
     only: &str,
+    unit_tests: &[UnitTest],
     results: &mut Results,
 ) -> Result<usize> {
     let mut faults = list::read(&ctx.checkout)?;
@@ -63,7 +65,7 @@ pub fn run(
                     judge,
                     &faults,
                     results,
-                    |step| simulated.control(&faults, step),
+                    |step| simulated.control(&faults, unit_tests, step),
                     |fault, step| simulated.noticed(fault, step),
                 );
             }
