@@ -10,6 +10,8 @@
 //! outside NAME: REASON                a C function that needs no check, and why
 //! allow NAME [if CONDITION]: REASON   a symbol of another object, and why it may be used;
 //!                                     or a function whose calls are not to be followed
+//! inline NAME [if CONDITION]: REASON  the same of a Rust function that the compiler may also put into
+//!                                     its callers: there may be no call
 //! allow BUG [if CONDITION]: REASON    BUG(), and why it may be there
 //! allow WARN [if CONDITION]: REASON   WARN(), and why it may be there
 //! ```
@@ -64,6 +66,8 @@ pub(crate) struct Line {
     pub(crate) reason: String,
     /// The line, from 1.
     pub(crate) number: usize,
+    /// It is wrong if nothing uses it.
+    must_be_used: bool,
     used: Cell<bool>,
 }
 
@@ -92,8 +96,8 @@ pub(crate) const BUG: &str = "BUG";
 /// What stands for `WARN()` in the list.
 pub(crate) const WARN: &str = "WARN";
 
-const GRAMMAR: &str = "a line is `entry NAME`, `outside NAME: REASON`, or \
-                       `allow NAME [if CONDITION]: REASON`";
+const GRAMMAR: &str = "a line is `entry NAME`, `outside NAME: REASON`, or `allow` or `inline \
+                       NAME [if CONDITION]: REASON`";
 
 impl List {
     /// Reads the list in `text` for a kernel with the configuration `config`.
@@ -140,7 +144,7 @@ impl List {
                     ));
                 }
             }
-            if word == "allow" && panics::is_panic(&demangle(name)) {
+            if matches!(word, "allow" | "inline") && panics::is_panic(&demangle(name)) {
                 return Err(error(
                     format!("{name} panics, which no reason can allow"),
                     "take the line out, and the panic out of the code",
@@ -148,7 +152,7 @@ impl List {
             }
             let lines = match word {
                 "outside" if condition.is_empty() => &mut list.outside,
-                "allow" => &mut list.allowed,
+                "allow" | "inline" => &mut list.allowed,
                 _ => return Err(error(format!("`{text}` is not understood"), GRAMMAR)),
             };
             if condition.split_whitespace().all(|c| config.holds(c)) {
@@ -156,6 +160,7 @@ impl List {
                     pattern: name.to_owned(),
                     reason: reason.trim().to_owned(),
                     number,
+                    must_be_used: word != "inline",
                     used: Cell::new(false),
                 });
             }
@@ -204,7 +209,7 @@ impl List {
                 "take the line out, or say `if CONFIG_...` where that depends on the configuration",
             )
         };
-        let unused = |line: &&Line| !line.used.get();
+        let unused = |line: &&Line| line.must_be_used && !line.used.get();
         let allowed = self.allowed.iter().filter(unused);
         let outside = self.outside.iter().filter(unused);
         allowed
@@ -262,8 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn a_function_that_may_be_inlined_need_not_be_used() {
+        let list = list("entry all\ninline h: a reason\ninline i if CONFIG_B: x\n").unwrap();
+        assert_eq!(list.stale().count(), 0);
+        assert!(list.allows("h") && !list.allows("i"));
+    }
+
+    #[test]
     fn each_line_needs_its_reason() {
-        for line in ["allow f", "allow f:", "allow f: ", "outside f", "allow : x"] {
+        for line in [
+            "allow f",
+            "allow f:",
+            "allow f: ",
+            "outside f",
+            "inline f",
+            "allow : x",
+        ] {
             let error = list(&format!("entry all\n{line}\n")).unwrap_err();
             assert!(error.starts_with("error: l:2: `"), "{line}: {error}");
         }

@@ -111,8 +111,7 @@ impl Compiler {
             .args(["-e", "-c", &command])
             .current_dir(&self.out)
             // What the kernel's Makefile exports.
-            .env("RUSTC_BOOTSTRAP", "1")
-            .env("CLIPPY_CONF_DIR", &self.tree.path);
+            .env("RUSTC_BOOTSTRAP", "1");
         kernel::environment(ctx, &mut shell);
         Ok(shell)
     }

@@ -36,6 +36,7 @@ mod kernel;
 mod kernel_org;
 mod kselftests;
 mod libtest;
+mod lints;
 mod lock;
 mod matrix;
 mod moves;

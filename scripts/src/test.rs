@@ -17,6 +17,7 @@ use crate::host_row::{self, Contests, HostRow, Tally};
 use crate::hostile;
 use crate::kernel::{self, Kernel, Variant};
 use crate::kselftests;
+use crate::lints;
 use crate::matrix::{self, Level};
 use crate::moves::Move;
 use crate::mutation;
@@ -107,7 +108,8 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         traces => trace::steps_to_come() + traces,
     };
     let building = prepare::steps_to_come(ctx, variants, with_tests);
-    let mut proofs = build_proof::OBJECTS.len();
+    // The lints among them.
+    let mut proofs = 1 + build_proof::OBJECTS.len();
     if with_tests {
         proofs += entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
     }
@@ -155,6 +157,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
 
     let built = build(ctx, level, only, results)?;
     if let Some(built) = &built {
+        lint(ctx, built, results);
         prove(ctx, built, results);
         // Without both, a build is what failed.
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
@@ -298,6 +301,18 @@ fn build(ctx: &Context, level: Level, only: &str, results: &mut Results) -> Resu
         results.add(&ctx.ui, name, verdict, &detail);
     }
     Ok(Some(built))
+}
+
+/// Lints our code in the kernel.
+fn lint(ctx: &Context, built: &Built, results: &mut Results) {
+    // Without it, the build is what failed.
+    if built.kernel(Variant::Rust).is_err() {
+        return;
+    }
+    let step = ctx.ui.step(lints::TEST);
+    let (verdict, detail) = lints::verdict(ctx, built, &step);
+    step.end(verdict.word());
+    results.add(&ctx.ui, lints::TEST, verdict, &detail);
 }
 
 /// Shows that the build of the Rust kernel fails where it has to.

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0
+//! clippy for our code in the kernel. Kbuild's `CLIPPY=1` would have clippy make the
+//! objects, too, and they would be others than those that people build: it takes
+//! optimisations away. So what was compiled is looked at once more, with the commands
+//! of the build.
+
+use crate::compile::FOLDER;
+use crate::context::{self, Context};
+use crate::error::hinted;
+use crate::kernel::{self, Kernel};
+use crate::plan::Verdict;
+use crate::prepare::Built;
+use crate::progress::Step;
+use crate::side_by_side::side_by_side;
+use crate::{files, process};
+use anyhow::{Context as _, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Name of the test.
+pub const TEST: &str = "clippy/kernel";
+
+/// The objects with our code, but for those of [`FOLDER`].
+const KERNEL_CRATE: &str = "rust/kernel.o";
+/// Those of [`FOLDER`].
+const OURS: [&str; 4] = [
+    "kvm_arm64.o",
+    "kvm_arm64_nvhe.nvhe.o",
+    "fp_kunit/fp_kunit.o",
+    "neon_softirq.o",
+];
+/// The one that has faults and lies compiled in, where the kernel is for those.
+const WITH_FAULTS: &str = "kvm_arm64.o";
+
+/// Lints the objects of the Rust kernel, and of the one with faults if it was built.
+pub fn verdict(ctx: &Context, built: &Built, step: &Step) -> (Verdict, String) {
+    Verdict::of(lint(ctx, built, step))
+}
+
+fn lint(ctx: &Context, built: &Built, step: &Step) -> Result<()> {
+    let rust = built.kernel(kernel::Variant::Rust)?;
+    let mut objects = vec![(rust, PathBuf::from(KERNEL_CRATE))];
+    objects.extend(OURS.map(|object| (rust, Path::new(FOLDER).join(object))));
+    if let Ok(faults) = built.kernel(kernel::Variant::Faults) {
+        objects.push((faults, Path::new(FOLDER).join(WITH_FAULTS)));
+    }
+    let results = side_by_side(objects, context::cpus(), |(kernel, object)| {
+        lint_object(ctx, kernel, &object, step)
+    });
+    results.into_iter().collect()
+}
+
+fn lint_object(ctx: &Context, kernel: &Kernel, object: &Path, step: &Step) -> Result<()> {
+    let out = kernel.vmlinux.parent().context("vmlinux is in a folder")?;
+    let name = object
+        .file_name()
+        .context("an object has a name")?
+        .to_string_lossy();
+    let saved = out.join(object).with_file_name(format!(".{name}.cmd"));
+    let text =
+        fs::read_to_string(&saved).with_context(|| format!("cannot read {}", saved.display()))?;
+    let log = ctx.log(&format!("{TEST}-{}-{name}", kernel.variant.name()));
+    let result = log.with_extension("rmeta");
+    let command = clippy(&text, &result).ok_or_else(|| {
+        hinted(
+            format!("{} does not begin with a command of rustc", saved.display()),
+            "bring scripts/src/lints.rs in line with scripts/Makefile.build of the kernel",
+        )
+    })?;
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-e", "-c", &command])
+        .current_dir(out)
+        // What the kernel's Makefile exports.
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("CLIPPY_CONF_DIR", kernel.source());
+    kernel::environment(ctx, &mut shell);
+    process::run(&mut shell, &log, step).with_context(|| object.display().to_string())?;
+    files::remove_all(&result)
+}
+
+/// The command in `saved`, which is what Kbuild keeps of an object, with clippy in the
+/// place of rustc, and nothing written but `result`.
+fn clippy(saved: &str, result: &Path) -> Option<String> {
+    let (_, command) = saved.lines().next()?.split_once(" := ")?;
+    // Kbuild writes the command for make to read. What follows rustc makes an object
+    // of what that wrote.
+    let command = command.replace("$(pound)", "#").replace("$$", "$");
+    let command = command.split(';').next()?;
+    let mut words = Vec::new();
+    let mut all = command.split(' ');
+    let mut is_found = false;
+    while let Some(word) = all.next() {
+        match word {
+            "rustc" => {
+                is_found = true;
+                words.push("clippy-driver");
+            }
+            "--out-dir" => {
+                all.next()?;
+            }
+            word if word.starts_with("--emit=") => {}
+            word => words.push(word),
+        }
+    }
+    let command = words.join(" ");
+    is_found.then(|| format!("{command} --emit=metadata={} -Dwarnings", result.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_lints_are_left_of_a_command() {
+        let saved = "savedcmd_a/x.o := A=b rustc --cfg='k=\"$$v\"' --out-dir a/ \
+                     --emit=dep-info=a/.x.o.d --emit=llvm-bc=a/x.bc /tree/a/x.rs ;llvm-link a \
+                     rustc; clang b\n\ndeps\n";
+        assert_eq!(
+            clippy(saved, Path::new("/log/x.rmeta")).unwrap(),
+            "A=b clippy-driver --cfg='k=\"$v\"' /tree/a/x.rs  --emit=metadata=/log/x.rmeta \
+             -Dwarnings"
+        );
+        for unknown in ["", "savedcmd_a/x.o := clang a.c\n", "rustc"] {
+            assert_eq!(clippy(unknown, Path::new("x")), None, "{unknown}");
+        }
+    }
+}
