@@ -8,11 +8,13 @@ CPU ?= max
 EXIT ?= all
 # How long `make soak` takes in all.
 HOURS ?= 2
+# How many mutants `make mutation-hosts` boots.
+COUNT ?= 100
 
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full report trace mutation soak clean-cache
+.PHONY: help run test test-quick test-full report trace mutation mutation-hosts soak clean-cache
 
 help:
 	@echo 'make run         boot a Rust KVM host, run guests on it, show what happened'
@@ -25,6 +27,7 @@ help:
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
 	@echo '                 EXIT=all|hypercall|vgic-mmio|vmm-mmio|timer|first-fp, MODE and CPU as above'
 	@echo 'make mutation    change the logic in many small ways, each of which a test must notice'
+	@echo 'make mutation-hosts  the same with booted hosts as the judge, for COUNT of the changes'
 	@echo 'make soak        everything at once, in all modes in turn, for HOURS in all; SEED=number'
 	@echo '                 does again what a failure names, as far as a seed can'
 	@echo 'make clean-cache remove what was built and downloaded'
@@ -54,6 +57,9 @@ trace:
 
 mutation:
 	@scripts/xtask mutation
+
+mutation-hosts:
+	@scripts/xtask mutation --hosts '$(COUNT)'
 
 # All modes, unless one is named on the command line.
 soak:

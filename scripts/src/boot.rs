@@ -4,7 +4,7 @@
 use crate::context::Context;
 use crate::host::{Cpu, Mode, VectorLengths};
 use crate::image::Disk;
-use crate::plan::{End, Event, Plan};
+use crate::plan::{End, Event, Plan, Verdict};
 use crate::process::{self, Running};
 use crate::progress::Step;
 use crate::{console, digest, disk, files, image};
@@ -53,6 +53,8 @@ pub struct Host {
     pub qemu_arguments: Vec<OsString>,
     /// How long it may take until it is up. KUnit tests run before that.
     pub boot_limit: Duration,
+    /// Whether it is stopped where a step fails.
+    pub stops_at_failure: bool,
     /// What it is to do.
     pub plan: Plan,
 }
@@ -268,6 +270,12 @@ impl Progress {
         }
     }
 
+    /// Whether the step that ended last failed.
+    fn has_failed(&self) -> bool {
+        let last = self.ends.last();
+        last.is_some_and(|end| matches!(end.verdict(), Verdict::Failed(_)))
+    }
+
     /// Where the host is, in words.
     fn place(&self) -> String {
         match (&self.current, self.boot_ms, self.tainted) {
@@ -329,6 +337,10 @@ pub fn boot_and_tell(
         step.at(&format!("{}/{total} {at}", progress.ends.len()));
         if status.is_some() {
             break status;
+        }
+        if host.stops_at_failure && progress.has_failed() {
+            running.kill();
+            break None;
         }
         if Instant::now() > progress.deadline {
             progress
@@ -415,6 +427,7 @@ mod tests {
             cpus: CPUS,
             qemu_arguments: Vec::new(),
             boot_limit: Duration::from_secs(60),
+            stops_at_failure: false,
             plan: Plan {
                 steps: vec![crate::plan::Step::new("a", &["/a"], 500)],
             },
@@ -490,6 +503,19 @@ mod tests {
         assert!(progress.deadline > Instant::now() + Duration::from_secs(500));
         progress.take(&host(), "garbage");
         assert_eq!(progress.problems.len(), 1);
+    }
+
+    #[test]
+    fn the_last_step_is_what_failed_or_not() {
+        let mut progress = Progress::new(&host());
+        assert!(!progress.has_failed());
+        for (code, failed) in [(0, false), (1, true), (4, false)] {
+            let end = format!(
+                r#"{{"event":"end","name":"a","outcome":"exited","code":{code},"seconds":1}}"#
+            );
+            progress.take(&host(), &end);
+            assert_eq!(progress.has_failed(), failed, "{code}");
+        }
     }
 
     #[test]

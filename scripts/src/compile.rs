@@ -142,6 +142,26 @@ impl Compiler {
     ) -> Result<ExitStatus> {
         process::run_status(&mut self.command(ctx, object, sources, scratch)?, log, step)
     }
+
+    /// Makes an Image with `objects` in the place of those that were built, and says
+    /// whether the build lets it pass. Until the next one, they stay there.
+    pub fn link(
+        &self,
+        ctx: &Context,
+        objects: &[(Object, PathBuf)],
+        log: &Path,
+        step: &Step,
+    ) -> Result<ExitStatus> {
+        // What is there is no longer what the sources are.
+        files::remove_all(&files::beside(&self.out, "stamp"))?;
+        for (object, from) in objects {
+            let to = self.out.join(FOLDER).join(object.file);
+            // Newer than its sources, so make leaves it alone.
+            fs::copy(from, &to).with_context(|| format!("cannot write {}", to.display()))?;
+        }
+        let mut make = kernel::make(ctx, &self.tree.path, &self.out);
+        process::run_status(make.arg("Image"), log, step)
+    }
 }
 
 /// The command in `saved`, which is what Kbuild keeps of an object, with the

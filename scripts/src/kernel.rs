@@ -33,6 +33,8 @@ pub enum Variant {
     Faults,
     /// Rust, with allocations that fail on request, and swap.
     Soak,
+    /// Rust, with objects that have a mutant in them.
+    Mutants,
 }
 
 impl Variant {
@@ -44,6 +46,7 @@ impl Variant {
             Self::Sanitizer => "sanitizer",
             Self::Faults => "faults",
             Self::Soak => "soak",
+            Self::Mutants => "mutants",
         }
     }
 
@@ -56,7 +59,7 @@ impl Variant {
     /// Fragments in scripts/config/ and lines on top of allnoconfig.
     fn fragments(self) -> (&'static [&'static str], &'static str) {
         match self {
-            Self::Rust => (&["host.config"], "CONFIG_KVM_ARM64_RUST=y\n"),
+            Self::Rust | Self::Mutants => (&["host.config"], "CONFIG_KVM_ARM64_RUST=y\n"),
             Self::C => (&["host.config"], "CONFIG_KVM_ARM64_RUST=n\n"),
             Self::Sanitizer => (
                 &["host.config", "sanitizer.config"],

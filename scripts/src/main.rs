@@ -150,6 +150,9 @@ enum Command {
         /// Only files with this in their name
         #[arg(default_value = "")]
         file: String,
+        /// Have booted hosts judge so many of the mutants, not the simulated CPU all
+        #[arg(long, value_name = "COUNT")]
+        hosts: Option<usize>,
     },
     /// Compare what C and Rust do from a guest's exit to its next entry
     Trace {
@@ -279,7 +282,11 @@ fn execute(arguments: &Arguments) -> Result<bool> {
             in_a_browser,
         } => return report::report(&ctx, results.as_deref(), *in_a_browser),
         Command::SwitchFaults { name } => return test::switch_faults(&ctx, name),
-        Command::Mutation { file } => return mutation::run(&ctx, file),
+        Command::Mutation { file, hosts: None } => return mutation::run(&ctx, file),
+        Command::Mutation {
+            file,
+            hosts: Some(count),
+        } => return mutation::run_on_hosts(&ctx, file, *count),
         Command::Trace { mode, cpu, exit } => {
             let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
             return trace::trace(&ctx, mode, cpu, &trace::exits(exit)?);

@@ -60,6 +60,10 @@ const SANITIZED_IN_FULL: [&str; 4] = [
 /// may not come to its first check in the usual time.
 const SANITIZED_TIMES: u64 = 4;
 
+/// Seconds that a step may take on a host with a mutant. With none, the longest takes
+/// a third of that.
+const MUTANT_LIMIT_S: u64 = 90;
+
 /// All KUnit tests run at boot.
 const KUNIT_AT_BOOT: &str = "kunit.enable=1 kunit.autorun=1";
 /// They only run when asked for.
@@ -208,6 +212,21 @@ fn soaked(mode: Mode) -> Spec {
         parameters: soak::PARAMETERS.to_owned(),
         ..spec(Variant::Soak, mode, Cpu::Max, vec![step])
     }
+}
+
+/// A host with a mutant in its kernel: what notices most in little time.
+pub fn mutant(programs: &Programs, mode: Mode) -> Result<Spec> {
+    let mut steps = syndromes(mode);
+    let selftests = kselftests::steps(programs, mode, false)?.into_iter();
+    steps.extend(selftests.filter(|step| SANITIZED.contains(&step.name.as_str())));
+    let lengths = VectorLengths::All;
+    steps.extend(sve_abi::steps(Variant::Rust, mode, lengths, false));
+    steps.extend(contests(mode, Level::Normal.contest_seconds(), 240));
+    for step in &mut steps {
+        // One that a mutant makes hang is not to be waited for that long.
+        step.timeout_s = step.timeout_s.min(MUTANT_LIMIT_S);
+    }
+    Ok(spec(Variant::Rust, mode, Cpu::Max, steps))
 }
 
 /// The modes in which guests with SVE differ; nested is VHE.

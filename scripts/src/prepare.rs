@@ -123,7 +123,9 @@ fn programs(ctx: &Context, with_tests: bool) -> Result<Programs> {
 fn guest_of(variant: Variant) -> Variant {
     match variant {
         Variant::C => Variant::C,
-        Variant::Rust | Variant::Sanitizer | Variant::Faults | Variant::Soak => Variant::Rust,
+        Variant::Rust | Variant::Sanitizer | Variant::Faults | Variant::Soak | Variant::Mutants => {
+            Variant::Rust
+        }
     }
 }
 
@@ -241,6 +243,7 @@ impl Built {
                 Variant::Sanitizer => SANITIZER_BOOT_LIMIT,
                 _ => BOOT_LIMIT,
             },
+            stops_at_failure: false,
             plan: spec.plan.clone(),
         })
     }

@@ -43,6 +43,8 @@ use std::time::Instant;
 /// Hosts that run at the same time. Each has two CPUs, of which the selftests
 /// use one most of the time; those that are traced have one.
 const SIDE_BY_SIDE: usize = 2;
+/// Mutants that booted hosts judge at [`Level::Full`].
+const MUTANTS_ON_HOSTS: usize = 100;
 /// Logs of so many runs are kept.
 const KEEP_LOGS: usize = 20;
 
@@ -144,15 +146,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
 
     let results = &mut record.tests;
     if level == Level::Full && only.is_empty() {
-        let (verdict, detail) = match mutation::run(ctx, "") {
-            Ok(true) => (Verdict::Passed, String::new()),
-            Ok(false) => {
-                let why = "a mutant that no test notices, see above".to_owned();
-                (Verdict::Failed(why), String::new())
-            }
-            Err(error) => Verdict::failed(&error),
-        };
-        results.add(&ctx.ui, "mutation", verdict, &detail);
+        add_mutation(ctx, "mutation", mutation::run(ctx, ""), results);
     }
 
     let built = build(ctx, level, only, results)?;
@@ -167,6 +161,10 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
                 let (verdict, detail) = Verdict::failed(&error);
                 results.add(&ctx.ui, "switch-faults", verdict, &detail);
             }
+        }
+        if level == Level::Full && only.is_empty() {
+            let noticed = mutation::run_on_hosts(ctx, "", MUTANTS_ON_HOSTS);
+            add_mutation(ctx, "mutation-hosts", noticed, results);
         }
         (record.hosts, record.costs) = run_all(ctx, built, level, only, &modes, results)?;
     }
@@ -194,6 +192,19 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     }
     print(record);
     Ok(())
+}
+
+/// Adds whether mutants were noticed.
+fn add_mutation(ctx: &Context, name: &str, noticed: Result<bool>, results: &mut Results) {
+    let (verdict, detail) = match noticed {
+        Ok(true) => (Verdict::Passed, String::new()),
+        Ok(false) => {
+            let why = "mutants are not noticed, see above".to_owned();
+            (Verdict::Failed(why), String::new())
+        }
+        Err(error) => Verdict::failed(&error),
+    };
+    results.add(&ctx.ui, name, verdict, &detail);
 }
 
 /// Adds what a check came to, and takes apart what it ran.

@@ -6,11 +6,15 @@
 //! generated, and compiles the crate for each mutant, which here would take hours.
 //! All mutants are compiled into one program, which is told which one to try.
 
+mod build;
 mod compile;
 mod find;
+mod hosts;
 mod judge;
 mod rewrite;
 mod survivors;
+
+pub use hosts::{run as run_on_hosts, Report as HostsReport};
 
 use crate::changed_copy::ChangedCopy;
 use crate::checks;

@@ -2,7 +2,7 @@
 //! Writes a file with all of its mutants in it, one of which can be tried at a
 //! time: so the tests are compiled once, and not for each.
 
-use super::find::{Piece, Replacement};
+use super::find::{Found, Piece, Replacement};
 use super::Mutant;
 use std::ops::Range;
 
@@ -103,6 +103,25 @@ impl Rewritten {
     }
 }
 
+/// The file with one mutant in it, and nothing else.
+pub fn plain(text: &str, found: &Found) -> String {
+    let (before, behind) = (&text[..found.range.start], &text[found.range.end..]);
+    let by = match &found.by {
+        Replacement::Expression(pieces) => {
+            let piece = |piece: &Piece| match piece {
+                Piece::Text(new) => new.clone(),
+                Piece::Kept(range) => text[range.clone()].to_owned(),
+            };
+            format!("({})", pieces.iter().map(piece).collect::<String>())
+        }
+        Replacement::Nothing => String::new(),
+        // What follows it is only there to be compiled.
+        Replacement::Return(value) => format!(" if true {{ return {value}; }} "),
+        Replacement::NoMatch => " if false".to_owned(),
+    };
+    format!("{before}{by}{behind}")
+}
+
 /// What comes in the place of a mutant's range.
 fn parts(mutant: &Mutant) -> Vec<Part<'_>> {
     let new = |text: &str| Part::New(text.to_owned());
@@ -129,7 +148,7 @@ fn parts(mutant: &Mutant) -> Vec<Part<'_>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::find::{find, Found};
+    use super::super::find::find;
     use super::*;
 
     fn rewritten(text: &str, keep: impl Fn(&Found) -> bool) -> Rewritten {
@@ -174,6 +193,21 @@ mod tests {
         assert_eq!(rewritten.mutant_at(at("&&")), Some(1));
         assert_eq!(rewritten.mutant_at(at("== 1 })")), Some(2));
         assert_eq!(rewritten.mutant_at(3), None);
+    }
+
+    #[test]
+    fn a_mutant_can_be_alone() {
+        let text = "fn f(a: u8) -> u8 { g(); match a { 1 if a == 2 => 3, _ => 4 } }";
+        let with = |what: &str| {
+            let all = find(text).unwrap();
+            let found = all.iter().find(|found| found.what.starts_with(what));
+            plain(text, found.unwrap())
+        };
+        assert_eq!(with("== becomes !="), text.replace("a == 2", "(a != 2)"));
+        assert_eq!(with("left out: g()"), text.replace("g();", ""));
+        let returns = text.replace("{ g()", "{ if true { return 1; }  g()");
+        assert_eq!(with("returns 1"), returns);
+        assert_eq!(with("becomes 5: 4"), text.replace("=> 4", "=> (5)"));
     }
 
     #[test]

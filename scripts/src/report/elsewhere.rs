@@ -3,6 +3,7 @@
 //! the cache folder: mutations and the soak.
 
 use crate::error::hinted;
+use crate::mutation::HostsReport;
 use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
@@ -120,6 +121,12 @@ impl Mutation {
     }
 }
 
+/// What hosts noticed of mutations, if `folder` has that.
+pub fn mutation_on_hosts(folder: &Path) -> Result<Option<HostsReport>> {
+    let command = super::MUTATION_HOSTS_COMMAND;
+    read(&folder.join("mutation-hosts.json"), command)
+}
+
 impl Soak {
     /// The one that `folder` has.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
@@ -155,6 +162,9 @@ mod tests {
         let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample");
         let mutation = Mutation::read(&sample).unwrap().unwrap();
         assert_eq!(mutation.survived as usize, mutation.survivors.len());
+        assert_eq!(mutation_on_hosts(dir.path()).unwrap(), None);
+        let on_hosts = mutation_on_hosts(&sample).unwrap().unwrap();
+        assert_eq!((on_hosts.killed(), on_hosts.viable()), (36, 44));
         let soak = Soak::read(&sample).unwrap().unwrap();
         assert_eq!((soak.modes.len(), soak.all().warnings), (2, 1));
         fs::write(dir.path().join("soak.json"), "{\"date\":\"\"}").unwrap();

@@ -25,6 +25,8 @@ use std::path::Path;
 
 /// What makes mutations of the code.
 const MUTATION_COMMAND: &str = "make mutation";
+/// What has booted hosts judge some of them.
+const MUTATION_HOSTS_COMMAND: &str = "make mutation-hosts";
 /// What has hosts work at length.
 const SOAK_COMMAND: &str = "make soak";
 /// Name of the page.
@@ -37,6 +39,7 @@ fn sources(ctx: &Context, record: Record) -> Result<Sources> {
         record,
         behaviours: behaviours::read(&ctx.checkout.join(behaviours::PATH))?,
         mutation: Mutation::read(&elsewhere)?,
+        mutation_on_hosts: elsewhere::mutation_on_hosts(&elsewhere)?,
         soak: Soak::read(&elsewhere)?,
     })
 }
@@ -49,6 +52,7 @@ fn sample(scripts: &Path) -> Result<Sources> {
         record: Record::read(&folder.join("results.json"))?,
         behaviours: behaviours::read(&folder.join("behaviours.rst"))?,
         mutation: Mutation::read(&folder)?,
+        mutation_on_hosts: elsewhere::mutation_on_hosts(&folder)?,
         soak: Soak::read(&folder)?,
     })
 }
@@ -103,6 +107,7 @@ mod tests {
     fn what_was_not_run_is_said() {
         let mut sources = sources();
         sources.mutation = None;
+        sources.mutation_on_hosts = None;
         sources.soak = None;
         sources.record.costs.clear();
         sources.record.explored.clear();
@@ -110,6 +115,7 @@ mod tests {
         let html = Page::new(&sources).unwrap().html().unwrap();
         for text in [
             "Not run: <code>make mutation</code>",
+            "not judged: <code>make mutation-hosts</code>",
             "Not run: <code>make soak</code>",
             "Nothing was explored in this run.",
             "No trace was recorded in this run.",

@@ -4,7 +4,7 @@
 use super::elsewhere::{Mutation, Soak};
 use super::figures::{self, number};
 use super::guards::{self, Section};
-use super::{MUTATION_COMMAND, SOAK_COMMAND};
+use super::{MUTATION_COMMAND, MUTATION_HOSTS_COMMAND, SOAK_COMMAND};
 use crate::behaviours::{self, Behaviour, Piece};
 use crate::explored::Explored;
 use crate::faults;
@@ -12,6 +12,7 @@ use crate::host::{Cpu, Mode};
 use crate::hostile;
 use crate::libtest::UnitTest;
 use crate::matrix::Level;
+use crate::mutation::HostsReport;
 use crate::plan::Verdict;
 use crate::record::Record;
 use crate::trace::{Entry, Exit};
@@ -31,6 +32,8 @@ pub struct Sources {
     pub behaviours: Vec<Behaviour>,
     /// Mutations, if they were made.
     pub mutation: Option<Mutation>,
+    /// What booted hosts noticed of some of them, if they were asked.
+    pub mutation_on_hosts: Option<HostsReport>,
     /// The soak, if there was one.
     pub soak: Option<Soak>,
 }
@@ -68,6 +71,7 @@ pub struct Page<'a> {
     record: &'a Record,
     sections: Vec<Section>,
     mutation: Option<&'a Mutation>,
+    mutation_on_hosts: Option<&'a HostsReport>,
     soak: Option<&'a Soak>,
     shares: Vec<Share>,
     skips: Vec<Skip<'a>>,
@@ -81,6 +85,7 @@ impl<'a> Page<'a> {
         Ok(Self {
             sections: guards::sections(&sources.behaviours, record)?,
             mutation: sources.mutation.as_ref(),
+            mutation_on_hosts: sources.mutation_on_hosts.as_ref(),
             soak: sources.soak.as_ref(),
             shares: [
                 ("deliberate faults noticed", faults::PREFIX),
