@@ -106,14 +106,7 @@ impl Compiler {
                 "bring scripts/src/compile.rs in line with scripts/Kbuild.include of the kernel",
             )
         })?;
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-e", "-c", &command])
-            .current_dir(&self.out)
-            // What the kernel's Makefile exports.
-            .env("RUSTC_BOOTSTRAP", "1");
-        kernel::environment(ctx, &mut shell);
-        Ok(shell)
+        Ok(shell(ctx, &command, &self.out))
     }
 
     /// Compiles `object` from `sources` and returns where it is, in `scratch`.
@@ -164,13 +157,31 @@ impl Compiler {
     }
 }
 
-/// The command in `saved`, which is what Kbuild keeps of an object, with the
-/// sources taken from `sources` and all results put into `scratch`.
-fn elsewhere(saved: &str, tree: &Path, sources: &Path, scratch: &Path) -> Option<String> {
+/// The target and the command in `saved`, which is what Kbuild keeps of an object.
+pub fn saved_command(saved: &str) -> Option<(&str, String)> {
     let line = saved.lines().next()?.strip_prefix("savedcmd_")?;
     let (target, command) = line.split_once(" := ")?;
     // Kbuild writes the command for make to read.
     let command = command.replace("$(pound)", "#").replace("$$", "$");
+    Some((target, command))
+}
+
+/// A shell that runs such a command in the build folder `out`.
+pub fn shell(ctx: &Context, command: &str, out: &Path) -> Command {
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-e", "-c", command])
+        .current_dir(out)
+        // What the kernel's Makefile exports.
+        .env("RUSTC_BOOTSTRAP", "1");
+    kernel::environment(ctx, &mut shell);
+    shell
+}
+
+/// The command in `saved`, which is what Kbuild keeps of an object, with the
+/// sources taken from `sources` and all results put into `scratch`.
+fn elsewhere(saved: &str, tree: &Path, sources: &Path, scratch: &Path) -> Option<String> {
+    let (target, command) = saved_command(saved)?;
     let (folder, _) = target.rsplit_once('/')?;
     let of_tree = format!("{}/{folder}/", tree.display());
     let command = command.replace(&of_tree, &format!("{}/", sources.display()));

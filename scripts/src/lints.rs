@@ -4,7 +4,7 @@
 //! optimisations away. So what was compiled is looked at once more, with the commands
 //! of the build.
 
-use crate::compile::FOLDER;
+use crate::compile::{self, FOLDER};
 use crate::context::{self, Context};
 use crate::error::hinted;
 use crate::kernel::{self, Kernel};
@@ -16,7 +16,6 @@ use crate::{files, process};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// Name of the test.
 pub const TEST: &str = "clippy/kernel";
@@ -68,14 +67,8 @@ fn lint_object(ctx: &Context, kernel: &Kernel, object: &Path, step: &Step) -> Re
             "bring scripts/src/lints.rs in line with scripts/Makefile.build of the kernel",
         )
     })?;
-    let mut shell = Command::new("sh");
-    shell
-        .args(["-e", "-c", &command])
-        .current_dir(out)
-        // What the kernel's Makefile exports.
-        .env("RUSTC_BOOTSTRAP", "1")
-        .env("CLIPPY_CONF_DIR", kernel.source());
-    kernel::environment(ctx, &mut shell);
+    let mut shell = compile::shell(ctx, &command, out);
+    shell.env("CLIPPY_CONF_DIR", kernel.source());
     process::run(&mut shell, &log, step).with_context(|| object.display().to_string())?;
     files::remove_all(&result)
 }
@@ -83,10 +76,8 @@ fn lint_object(ctx: &Context, kernel: &Kernel, object: &Path, step: &Step) -> Re
 /// The command in `saved`, which is what Kbuild keeps of an object, with clippy in the
 /// place of rustc, and nothing written but `result`.
 fn clippy(saved: &str, result: &Path) -> Option<String> {
-    let (_, command) = saved.lines().next()?.split_once(" := ")?;
-    // Kbuild writes the command for make to read. What follows rustc makes an object
-    // of what that wrote.
-    let command = command.replace("$(pound)", "#").replace("$$", "$");
+    let (_, command) = compile::saved_command(saved)?;
+    // What follows rustc makes an object of what that wrote.
     let command = command.split(';').next()?;
     let mut words = Vec::new();
     let mut all = command.split(' ');

@@ -255,22 +255,21 @@ fn verdict(end: &End) -> Verdict {
 /// What is first wrong with a host, or is not as it is on the one `without` a mutant.
 fn noticed(plan: &Plan, outcome: &Outcome, without: &Outcome) -> Option<String> {
     for step in &plan.steps {
-        let of = |outcome: &'_ Outcome| outcome.ends.iter().position(|e| e.name == step.name);
+        let of = |end: &&End| end.name == step.name;
         // What follows a failure, or the end of the host, did not run.
-        let Some(end) = of(outcome).map(|at| &outcome.ends[at]) else {
+        let Some(end) = outcome.ends.iter().find(of) else {
             break;
         };
-        let Some(other) = of(without).map(|at| &without.ends[at]) else {
+        let Some(other) = without.ends.iter().find(of) else {
             return Some(format!("{} did not run", step.name));
         };
-        match verdict(end) {
-            Verdict::Failed(why) if !std::ptr::eq(end, other) => {
-                return Some(format!("{}: {why}", step.name));
-            }
-            _ => {}
-        }
-        if verdict(end).word() != verdict(other).word() {
-            return Some(format!("{}: {}", step.name, verdict(end).word()));
+        let (found, expected) = (verdict(end), verdict(other));
+        if found.word() != expected.word() {
+            let how = match &found {
+                Verdict::Failed(why) => why,
+                other => other.word(),
+            };
+            return Some(format!("{}: {how}", step.name));
         }
         if let Some((why, _)) = compare::difference(end, other) {
             return Some(format!(

@@ -108,19 +108,19 @@ macro_rules! no_state_is_wrong {
 }
 
 no_state_is_wrong! {
-    b01_b25_no_state_is_wrong_under_vhe: Vhe, false, PLAIN;
+    b01_b25_no_state_is_wrong_under_vhe_plain: Vhe, false, PLAIN;
     b01_b25_no_state_is_wrong_under_vhe_with_sve: Vhe, false, WITH_SVE;
     b01_b25_no_state_is_wrong_under_vhe_with_sme: Vhe, false, WITH_SME;
-    b01_b25_no_state_is_wrong_under_nvhe: Nvhe, false, PLAIN;
+    b01_b25_no_state_is_wrong_under_nvhe_plain: Nvhe, false, PLAIN;
     b01_b25_no_state_is_wrong_under_nvhe_with_sve: Nvhe, false, WITH_SVE;
     b01_b25_no_state_is_wrong_under_nvhe_with_sme: Nvhe, false, WITH_SME;
-    b01_b25_no_state_is_wrong_under_hvhe: Hvhe, false, PLAIN;
+    b01_b25_no_state_is_wrong_under_hvhe_plain: Hvhe, false, PLAIN;
     b01_b25_no_state_is_wrong_under_hvhe_with_sve: Hvhe, false, WITH_SVE;
     b01_b25_no_state_is_wrong_under_hvhe_with_sme: Hvhe, false, WITH_SME;
-    b01_b22_no_state_is_wrong_under_pkvm: Nvhe, true, PLAIN;
+    b01_b22_no_state_is_wrong_under_pkvm_plain: Nvhe, true, PLAIN;
     b01_b22_no_state_is_wrong_under_pkvm_with_sve: Nvhe, true, WITH_SVE;
     b01_b22_no_state_is_wrong_under_pkvm_with_sme: Nvhe, true, WITH_SME;
-    b01_b22_no_state_is_wrong_under_pkvm_with_hvhe: Hvhe, true, PLAIN;
+    b01_b22_no_state_is_wrong_under_pkvm_with_hvhe_plain: Hvhe, true, PLAIN;
     b01_b22_no_state_is_wrong_under_pkvm_with_hvhe_and_sve: Hvhe, true, WITH_SVE;
     b01_b22_no_state_is_wrong_under_pkvm_with_hvhe_and_sme: Hvhe, true, WITH_SME;
 }
