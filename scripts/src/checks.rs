@@ -7,7 +7,7 @@ use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
-use crate::{explored, files, process, programs, source, tree};
+use crate::{documents, explored, files, overlay, process, programs, source, tree};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct Check {
 const UNIT_TESTS: &str = "unit-tests/";
 
 /// All checks, cheapest first.
-pub const ALL: [Check; 11] = [
+pub const ALL: [Check; 12] = [
     Check {
         name: "spdx",
         run: spdx,
@@ -32,6 +32,10 @@ pub const ALL: [Check; 11] = [
     Check {
         name: "no-unsafe-logic",
         run: no_unsafe_logic,
+    },
+    Check {
+        name: "documentation",
+        run: documentation,
     },
     Check {
         name: "shellcheck",
@@ -177,6 +181,12 @@ pub fn count_unsafe(ctx: &Context) -> Result<Counts> {
 
 fn no_unsafe_logic(ctx: &Context, _: &Path, _: &Step) -> Result<()> {
     count_unsafe(ctx)?.check()
+}
+
+fn documentation(ctx: &Context, _: &Path, _: &Step) -> Result<()> {
+    let source = source::find(ctx)?;
+    let files = repository_files(ctx)?;
+    documents::check(&ctx.checkout, &files, overlay::in_tree, &source.path)
 }
 
 fn shellcheck(ctx: &Context, log: &Path, step: &Step) -> Result<()> {

@@ -22,6 +22,7 @@ mod context;
 mod cpio;
 mod digest;
 mod disk;
+mod documents;
 mod entry;
 mod error;
 mod explored;

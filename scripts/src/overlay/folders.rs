@@ -20,6 +20,14 @@ const PLACES: [(&str, &str); 6] = [
     ("Documentation", "Documentation/virt/kvm/arm/rust"),
 ];
 
+/// What a file of this repository is called in the kernel tree, if it goes there.
+pub fn in_tree(path: &str) -> Option<String> {
+    PLACES.iter().find_map(|(here, there)| {
+        let rest = path.strip_prefix(here)?;
+        (rest.is_empty() || rest.starts_with('/')).then(|| format!("{there}{rest}"))
+    })
+}
+
 /// What is to be put into a tree.
 #[derive(Debug, Default)]
 pub struct Overlay {

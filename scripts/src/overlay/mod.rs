@@ -9,7 +9,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use folders::Overlay;
+pub use folders::{in_tree, Overlay};
 
 use crate::digest;
 use crate::error::hinted;
