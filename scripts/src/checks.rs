@@ -7,7 +7,7 @@ use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
-use crate::{documents, explored, files, overlay, process, programs, source, tree};
+use crate::{documents, explored, files, process, programs, source, tree};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -186,7 +186,7 @@ fn no_unsafe_logic(ctx: &Context, _: &Path, _: &Step) -> Result<()> {
 fn documentation(ctx: &Context, _: &Path, _: &Step) -> Result<()> {
     let source = source::find(ctx)?;
     let files = repository_files(ctx)?;
-    documents::check(&ctx.checkout, &files, overlay::in_tree, &source.path)
+    documents::check(&ctx.checkout, &files, &source.path)
 }
 
 fn shellcheck(ctx: &Context, log: &Path, step: &Step) -> Result<()> {

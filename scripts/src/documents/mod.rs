@@ -11,6 +11,7 @@ mod names;
 mod page;
 
 use crate::error::hinted;
+use crate::overlay;
 use anyhow::{Context as _, Result};
 use names::Names;
 use page::{At, Page};
@@ -46,15 +47,10 @@ struct Documents {
     links: Vec<(String, String)>,
 }
 
-/// Checks the pages among `files` of `checkout`. `in_tree` says what is called how in
-/// the kernel tree `kernel`.
-pub fn check(
-    checkout: &Path,
-    files: &[PathBuf],
-    in_tree: impl Fn(&str) -> Option<String>,
-    kernel: &Path,
-) -> Result<()> {
-    let mut documents = Documents::read(checkout, files, in_tree)?;
+/// Checks the pages among `files` of `checkout`, which also name what the kernel tree
+/// `kernel` has.
+pub fn check(checkout: &Path, files: &[PathBuf], kernel: &Path) -> Result<()> {
+    let mut documents = Documents::read(checkout, files)?;
     let mut problems = documents.not_whole();
     let literals = documents.pages.values().flat_map(|page| &page.literals);
     let literals = literals.map(|at| at.text.as_str());
@@ -73,11 +69,7 @@ pub fn check(
 }
 
 impl Documents {
-    fn read(
-        checkout: &Path,
-        files: &[PathBuf],
-        in_tree: impl Fn(&str) -> Option<String>,
-    ) -> Result<Self> {
+    fn read(checkout: &Path, files: &[PathBuf]) -> Result<Self> {
         let mut documents = Self {
             pages: BTreeMap::new(),
             files: BTreeSet::new(),
@@ -100,7 +92,7 @@ impl Documents {
                 Some((_, "md")) => Some(Page::of_markdown(&text)),
                 _ => None,
             };
-            let there = in_tree(&path);
+            let there = overlay::in_tree(&path);
             let mut paths = vec![path.as_str()];
             paths.extend(there.as_deref());
             match page {
@@ -127,7 +119,7 @@ impl Documents {
     /// Pages and pictures that nothing leads to, and links that lead nowhere.
     fn not_whole(&self) -> Vec<String> {
         let mut problems = Vec::new();
-        let mut images = BTreeSet::new();
+        let mut led_to = BTreeSet::new();
         for (path, page) in &self.pages {
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             let here = |name: &str| match folder {
@@ -144,7 +136,7 @@ impl Documents {
                 if !self.files.contains(&here(&image.text)) {
                     problem(image, "there is no such picture");
                 }
-                images.insert(here(&image.text));
+                led_to.insert(here(&image.text));
             }
             for link in &page.links {
                 if is_kernels(path, link) {
@@ -155,7 +147,7 @@ impl Documents {
                 if !self.files.contains(&target) {
                     problem(link, "there is no such page");
                 }
-                images.insert(target);
+                led_to.insert(target);
             }
             for (title, target) in &page.sections {
                 let target = self.pages.get(&here(target));
@@ -186,7 +178,7 @@ impl Documents {
                     0 => problems.push(format!("{file}: {FOLDER}{INDEX} does not have it")),
                     _ => problems.push(format!("{file}: {FOLDER}{INDEX} has it more than once")),
                 }
-            } else if name.ends_with(".svg") && !images.contains(file) {
+            } else if name.ends_with(".svg") && !led_to.contains(file) {
                 problems.push(format!("{file}: no page shows it"));
             }
         }
@@ -202,9 +194,9 @@ impl Documents {
             let kernels = page.links.iter().filter(|at| is_kernels(path, at));
             let names = page.literals.iter().chain(kernels);
             let names = names.map(|at| (at.line, self.names.unknown(&at.text)));
-            let in_commands = lines.clone();
-            let in_commands =
-                in_commands.map(|at| (at.line, self.names.unknown_in_command(&at.text)));
+            let in_commands = lines
+                .clone()
+                .map(|at| (at.line, self.names.unknown_in_command(&at.text)));
             for (line, word) in names.chain(in_commands) {
                 match word {
                     None => (),
@@ -252,7 +244,6 @@ fn is_ours(line: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::overlay;
     use walkdir::WalkDir;
 
     const INDEX_PAGE: &str = "\
@@ -320,12 +311,12 @@ See two.rst, \"Two\" in two.rst and Documentation/virt/kvm/api.rst about ``run()
             fs::write(path, text).unwrap();
         }
         let files: Vec<PathBuf> = files.keys().map(PathBuf::from).collect();
-        let mut documents = Documents::read(folder.path(), &files, overlay::in_tree).unwrap();
+        let mut documents = Documents::read(folder.path(), &files).unwrap();
         documents.names.add_kernel(&tree, [].into_iter()).unwrap();
         let mut problems = documents.not_whole();
         problems.extend(documents.unknown_names(from_elsewhere));
         assert_eq!(
-            check(folder.path(), &files, overlay::in_tree, &tree).is_ok(),
+            check(folder.path(), &files, &tree).is_ok(),
             documents.not_whole().is_empty() && documents.unknown_names(&FROM_ELSEWHERE).is_empty()
         );
         problems
@@ -435,7 +426,7 @@ See two.rst, \"Two\" in two.rst and Documentation/virt/kvm/api.rst about ``run()
                 files.push(entry.path().strip_prefix(checkout).unwrap().to_owned());
             }
         }
-        let documents = Documents::read(checkout, &files, overlay::in_tree).unwrap();
+        let documents = Documents::read(checkout, &files).unwrap();
         assert_eq!(documents.not_whole(), [""; 0]);
     }
 }
