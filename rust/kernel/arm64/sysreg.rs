@@ -143,12 +143,12 @@ pub unsafe fn write<R: SystemRegister>(value: R) {
 
 /// Writes 0 to what the name `R` reaches. One MSR, from XZR.
 ///
-/// [`write`] of a constant 0 takes a MOV more: there is no operand constraint in Rust for "a
+/// [`write()`] of a constant 0 takes a MOV more: there is no operand constraint in Rust for "a
 /// register, or XZR if the value is 0", which is C's `rZ`.
 ///
 /// # Safety
 ///
-/// As for [`write`].
+/// As for [`write()`].
 #[inline(always)]
 pub unsafe fn write_zero<R: SystemRegister>() {
     // SAFETY: By the safety requirements.
