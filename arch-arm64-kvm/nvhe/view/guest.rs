@@ -87,11 +87,9 @@ impl GuestContext<'_> {
 
     /// Returns the counters that count for the host only, and those that count for the guest only, a
     /// bit each.
+    #[cfg(CONFIG_HW_PERF_EVENTS)]
     #[inline(always)]
     pub(crate) fn pmu_events(&self) -> (u64, u64) {
-        if !cfg!(CONFIG_HW_PERF_EVENTS) {
-            return (0, 0);
-        }
         // SAFETY: Fields of the vCPU, by the invariant of `Context`.
         unsafe {
             let events = &raw const (*self.vcpu.as_ptr()).arch.pmu.events;
@@ -100,6 +98,14 @@ impl GuestContext<'_> {
                 (&raw const (*events).events_guest).read(),
             )
         }
+    }
+
+    /// Returns that there are no counters: the kernel does not use the PMU, and the vCPU has no place
+    /// for them.
+    #[cfg(not(CONFIG_HW_PERF_EVENTS))]
+    #[inline(always)]
+    pub(crate) fn pmu_events(&self) -> (u64, u64) {
+        (0, 0)
     }
 
     /// Has the vCPU count as not initialised.
