@@ -68,6 +68,11 @@ impl Compiler {
         })
     }
 
+    /// The tree that it was built from.
+    pub fn tree(&self) -> &Path {
+        &self.tree.path
+    }
+
     /// Makes `scratch` an empty folder, but for a copy of the sources, whose
     /// path is returned.
     pub fn sources(&self, scratch: &Path, log: &Path, step: &Step) -> Result<PathBuf> {

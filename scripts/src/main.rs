@@ -31,6 +31,7 @@ mod files;
 mod host;
 mod host_row;
 mod hostile;
+mod hypervisor_flags;
 mod image;
 mod kconfig;
 mod kernel;

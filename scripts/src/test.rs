@@ -15,6 +15,7 @@ use crate::faults;
 use crate::host::{Mode, VectorLengths};
 use crate::host_row::{self, Contests, HostRow, Tally};
 use crate::hostile;
+use crate::hypervisor_flags;
 use crate::kernel::{self, Kernel, Variant};
 use crate::kselftests;
 use crate::lints;
@@ -111,7 +112,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     };
     let building = prepare::steps_to_come(ctx, variants, with_tests);
     // The lints among them.
-    let mut proofs = 1 + build_proof::OBJECTS.len();
+    let mut proofs = 1 + build_proof::OBJECTS.len() + hypervisor_flags::PARTS.len();
     if with_tests {
         proofs += entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
     }
@@ -326,7 +327,8 @@ fn lint(ctx: &Context, built: &Built, results: &mut Results) {
     results.add(&ctx.ui, lints::TEST, verdict, &detail);
 }
 
-/// Shows that the build of the Rust kernel fails where it has to.
+/// Shows that the build of the Rust kernel fails where it has to, and compiles Rust for
+/// EL2 as it does C.
 fn prove(ctx: &Context, built: &Built, results: &mut Results) {
     // Without it, the build is what failed.
     let Ok(kernel) = built.kernel(Variant::Rust) else {
@@ -337,6 +339,12 @@ fn prove(ctx: &Context, built: &Built, results: &mut Results) {
         let (verdict, detail) = object.verdict(ctx, kernel, &step);
         step.end(verdict.word());
         results.add(&ctx.ui, object.test, verdict, &detail);
+    }
+    for part in &hypervisor_flags::PARTS {
+        let step = ctx.ui.step(part.test);
+        let (verdict, detail) = part.verdict(ctx, kernel, &step);
+        step.end(verdict.word());
+        results.add(&ctx.ui, part.test, verdict, &detail);
     }
 }
 
