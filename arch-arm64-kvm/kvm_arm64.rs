@@ -36,6 +36,8 @@ use kernel::{
 };
 
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
+mod controls;
+#[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 mod faults;
 mod fpsimd;
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
@@ -43,7 +45,6 @@ mod hostile_host;
 mod hyp;
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 mod selector;
-mod status;
 mod sve;
 mod user_sysreg_sr;
 mod vector_length;
@@ -58,13 +59,18 @@ use vhe::{
 };
 use view::Vcpu;
 
+#[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 module! {
-    type: status::Status,
+    type: controls::Controls,
     name: "kvm_arm64_rust",
     authors: ["KVM/arm64 Rust authors"],
-    description: "KVM/arm64 FP/SIMD handling and world switch in Rust",
+    description: "Controls of KVM/arm64 in Rust for tests",
     license: "GPL",
 }
+
+/// What messages begin with; [`module!`] has it as well.
+#[cfg(not(CONFIG_KVM_ARM64_RUST_FAULTS))]
+const __LOG_PREFIX: &[u8] = b"kvm_arm64_rust\0";
 
 /// Hands the call to the fault that is switched on for this hook, if one is.
 ///

@@ -37,6 +37,8 @@ pub struct Host {
     pub name: String,
     /// The kernel.
     pub kernel: PathBuf,
+    /// Which implementation of the world switch it must say that it has.
+    pub world_switch: &'static str,
     /// The disk image.
     pub disk: Disk,
     /// How KVM runs.
@@ -220,6 +222,7 @@ fn silence(host: &Host, name: &str) -> Duration {
 struct Progress {
     ends: Vec<End>,
     boot_ms: Option<u64>,
+    world_switch: Option<String>,
     tainted: Option<u64>,
     current: Option<String>,
     /// What the current step has said of how far it is, since that was last asked for.
@@ -233,6 +236,7 @@ impl Progress {
         Self {
             ends: Vec::new(),
             boot_ms: None,
+            world_switch: None,
             tainted: None,
             current: None,
             said: Vec::new(),
@@ -252,7 +256,13 @@ impl Progress {
         };
         self.deadline = Instant::now() + QUIET;
         match event {
-            Event::Up { uptime_ms, .. } => self.boot_ms = Some(uptime_ms),
+            Event::Up {
+                uptime_ms,
+                world_switch,
+            } => {
+                self.boot_ms = Some(uptime_ms);
+                self.world_switch = Some(world_switch);
+            }
             Event::Start { name } => {
                 self.deadline = Instant::now() + silence(host, &name);
                 self.current = Some(name);
@@ -384,6 +394,15 @@ fn judge(
     if let Err(e) = host.mode.verify(&console) {
         problems.push(format!("{e:#}"));
     }
+    // A host that does not come up says nothing, and that is a problem already.
+    if let Some(says) = progress.world_switch {
+        if says != host.world_switch {
+            problems.push(format!(
+                "KVM says that its world switch is in {says}, {} was asked for",
+                host.world_switch
+            ));
+        }
+    }
     let mut warnings = console::warnings(&console);
     if let Some(tainted) = progress.tainted {
         let expected = match host.mode {
@@ -416,6 +435,7 @@ mod tests {
         Host {
             name: "t".into(),
             kernel: "k".into(),
+            world_switch: "Rust",
             disk: Disk {
                 path: "d".into(),
                 signature: String::new(),
@@ -497,7 +517,10 @@ mod tests {
     fn a_running_step_has_its_own_time() {
         let mut progress = Progress::new(&host());
         assert_eq!(progress.place(), "before its userspace was up");
-        progress.take(&host(), r#"{"event":"up","uptime_ms":1500}"#);
+        progress.take(
+            &host(),
+            r#"{"event":"up","uptime_ms":1500,"world_switch":"Rust"}"#,
+        );
         progress.take(&host(), r#"{"event":"start","name":"a"}"#);
         assert_eq!(progress.place(), "in a");
         assert!(progress.deadline > Instant::now() + Duration::from_secs(500));
@@ -534,6 +557,35 @@ mod tests {
         );
         assert!(within(progress.deadline, 180) && !within(progress.deadline, 170));
         assert_eq!(progress.said, [serde_json::json!({"seconds": 60})]);
+    }
+
+    #[test]
+    fn another_implementation_than_was_asked_for_is_a_problem() {
+        let judged = |says: &str| {
+            let mut progress = Progress::new(&host());
+            progress.take(
+                &host(),
+                &format!(r#"{{"event":"up","uptime_ms":1,"world_switch":"{says}"}}"#),
+            );
+            let console = "[    0.100000] kvm [1]: VHE mode initialized successfully\n";
+            judge(
+                &host(),
+                progress,
+                console.into(),
+                PathBuf::new(),
+                Duration::ZERO,
+            )
+            .problems
+        };
+        assert!(judged("Rust").is_empty());
+        assert_eq!(
+            judged("C"),
+            ["KVM says that its world switch is in C, Rust was asked for"]
+        );
+        // One that says nothing is not taken for either.
+        let mut progress = Progress::new(&host());
+        progress.take(&host(), r#"{"event":"up","uptime_ms":1}"#);
+        assert_eq!(progress.problems.len(), 1);
     }
 
     #[test]

@@ -50,6 +50,14 @@ impl Variant {
         }
     }
 
+    /// What KVM says of itself in /sys/module/kvm/parameters/world_switch.
+    pub fn world_switch(self) -> &'static str {
+        match self {
+            Self::C => "C",
+            Self::Rust | Self::Sanitizer | Self::Faults | Self::Soak | Self::Mutants => "Rust",
+        }
+    }
+
     /// True where no object is that of another variant: the sanitizers change
     /// the flags of every file.
     pub fn is_built_alone(self) -> bool {

@@ -52,6 +52,8 @@ pub enum Event {
     Up {
         /// Time since the kernel started.
         uptime_ms: u64,
+        /// Which implementation of the world switch KVM says that it has.
+        world_switch: String,
     },
     /// A step begins.
     Start {
@@ -212,9 +214,10 @@ mod tests {
 
     #[test]
     fn reads_reports() {
-        let up: Event =
-            serde_json::from_str(r#"{"event":"up","uptime_ms":1500,"kernel":"7.3.4","cpus":2}"#)
-                .unwrap();
+        let up: Event = serde_json::from_str(
+            r#"{"event":"up","uptime_ms":1500,"kernel":"7.3.4","cpus":2,"world_switch":"C"}"#,
+        )
+        .unwrap();
         assert!(matches!(
             up,
             Event::Up {

@@ -227,6 +227,7 @@ impl Built {
         Ok(Host {
             name: spec.name(),
             kernel: self.kernel(spec.variant)?.image.clone(),
+            world_switch: spec.variant.world_switch(),
             disk: self
                 .disks
                 .get(&guest_of(spec.variant))

@@ -44,7 +44,7 @@ const ELSEWHERE: [&str; 6] = [
     "hostile_host.rs",
     "neon_softirq.rs",
     "selector.rs",
-    "status.rs",
+    "controls.rs",
     "view.rs",
 ];
 

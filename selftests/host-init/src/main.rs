@@ -55,6 +55,7 @@ fn run() -> Result<()> {
         uptime_ms: uptime_ms()?,
         kernel: &kernel,
         cpus: cpus()?,
+        world_switch: &world_switch()?,
     })?;
 
     for step in &plan.steps {
@@ -106,6 +107,13 @@ fn uptime_ms() -> Result<u64> {
         .and_then(|first| first.parse().ok())
         .context("/proc/uptime does not begin with a number")?;
     Ok((seconds * 1000.0) as u64)
+}
+
+/// The language of the world switch, as KVM says.
+fn world_switch() -> Result<String> {
+    const FILE: &str = "/sys/module/kvm/parameters/world_switch";
+    let text = fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;
+    Ok(text.trim_end_matches('\n').to_owned())
 }
 
 /// CPUs that are online.

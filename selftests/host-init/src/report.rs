@@ -21,6 +21,8 @@ pub enum Event<'a> {
         kernel: &'a str,
         /// CPUs that are online.
         cpus: usize,
+        /// Which implementation of the world switch KVM says that it has.
+        world_switch: &'a str,
     },
     /// A step begins.
     Start {
