@@ -10,8 +10,8 @@
 //! outside NAME: REASON                a C function that needs no check, and why
 //! allow NAME [if CONDITION]: REASON   a symbol of another object, and why it may be used;
 //!                                     or a function whose calls are not to be followed
-//! inline NAME [if CONDITION]: REASON  the same of a Rust function that the compiler may also put into
-//!                                     its callers: there may be no call
+//! inline NAME [if CONDITION]: REASON  the same of a function that the compiler may also put into its
+//!                                     callers, or call another for: there may be no call
 //! allow BUG [if CONDITION]: REASON    BUG(), and why it may be there
 //! allow WARN [if CONDITION]: REASON   WARN(), and why it may be there
 //! ```
@@ -19,6 +19,9 @@
 //! A `*` at the end of a name stands for any further letters. A condition is one or more options of
 //! the configuration: `CONFIG_A` where it must be set, `!CONFIG_A` where it must not. Where the
 //! condition does not hold, the line is not there.
+//!
+//! A line that nothing needs is no reason to refuse an object: what a compiler leaves of an inline
+//! function is not the same with each, and with all options. The output names it.
 
 use super::{
     demangle::demangle,
@@ -66,7 +69,7 @@ pub(crate) struct Line {
     pub(crate) reason: String,
     /// The line, from 1.
     pub(crate) number: usize,
-    /// It is wrong if nothing uses it.
+    /// It is of no use if nothing uses it.
     must_be_used: bool,
     used: Cell<bool>,
 }
@@ -200,21 +203,11 @@ impl List {
         lines.map(|line| (line.pattern.as_str(), line))
     }
 
-    /// Complains about the lines that were not.
-    pub(crate) fn stale(&self) -> impl Iterator<Item = Error> + '_ {
-        let complain = |line: &Line, what: &str| {
-            Error::new(
-                self.place(line.number),
-                format_args!("{} {what}", line.pattern),
-                "take the line out, or say `if CONFIG_...` where that depends on the configuration",
-            )
-        };
-        let unused = |line: &&Line| line.must_be_used && !line.used.get();
-        let allowed = self.allowed.iter().filter(unused);
-        let outside = self.outside.iter().filter(unused);
-        allowed
-            .map(move |line| complain(line, "is allowed, but nothing uses it"))
-            .chain(outside.map(move |line| complain(line, "is no function of the object")))
+    /// The lines that were not, and should have been.
+    pub(crate) fn not_needed(&self) -> impl Iterator<Item = (&str, &Line)> {
+        let lines = self.allowed.iter().chain(&self.outside);
+        let unused = lines.filter(|line| line.must_be_used && !line.used.get());
+        unused.map(|line| (line.pattern.as_str(), line))
     }
 }
 
@@ -254,22 +247,24 @@ mod tests {
         assert!(!list.allows("i") && !list.allows("h2") && !list.allows("init"));
         // The name that the compiler gives to the method.
         assert!(list.allows("_RNvMCsb5MLIFMWygY_1aNtB2_1B1c"));
-        assert_eq!(list.stale().count(), 0);
+        assert_eq!(list.not_needed().count(), 0);
     }
 
     #[test]
-    fn what_is_not_used_is_stale() {
+    fn what_is_not_used_is_not_needed() {
         let list = list("entry all\noutside x: y\nallow h: a reason\n").unwrap();
         assert_eq!(list.entries, Entries::All);
-        let messages: Vec<String> = list.stale().map(|e| e.to_string()).collect();
-        assert!(messages[0].starts_with("error: l:3: h is allowed, but nothing uses it\nhint: "));
-        assert!(messages[1].starts_with("error: l:2: x is no function of the object\n"));
+        let lines: Vec<_> = list
+            .not_needed()
+            .map(|(name, l)| (name, l.number))
+            .collect();
+        assert_eq!(lines, [("h", 3), ("x", 2)]);
     }
 
     #[test]
     fn a_function_that_may_be_inlined_need_not_be_used() {
         let list = list("entry all\ninline h: a reason\ninline i if CONFIG_B: x\n").unwrap();
-        assert_eq!(list.stale().count(), 0);
+        assert_eq!(list.not_needed().count(), 0);
         assert!(list.allows("h") && !list.allows("i"));
     }
 

@@ -59,10 +59,6 @@ pub(crate) fn check(file: &str, object: &Object<'_>, list: &List) -> Result<Stri
     if list.entries == Entries::All {
         check.judge_undefined();
     }
-    // A mistake above may be why a line is not used.
-    if check.errors.is_empty() {
-        check.errors.extend(list.stale());
-    }
     match check.errors.is_empty() {
         true => Ok(check.summary(&reached)),
         false => Err(check.errors),
@@ -326,6 +322,10 @@ impl Check<'_> {
         );
         for (name, line) in self.list.used() {
             let _ = writeln!(text, "allowed: {name}: {}", line.reason);
+        }
+        for (name, line) in self.list.not_needed() {
+            let place = self.list.place(line.number);
+            let _ = writeln!(text, "not needed: {name}, {place}");
         }
         text
     }

@@ -60,6 +60,16 @@ impl Object {
             "check_calls refuses the object as it is:\n{}",
             unchanged.output
         );
+        let unneeded = not_needed(&unchanged.output);
+        if !unneeded.is_empty() {
+            return Err(hinted(
+                format!(
+                    "the list allows what nothing needs: {}",
+                    unneeded.join("; ")
+                ),
+                "take the line out, or say `if CONFIG_...` where that depends on the configuration",
+            ));
+        }
         let mut function = String::new();
         let indexed = build.check(ctx, "index", step, |text| {
             let (name, text) = with_index(text)?;
@@ -133,6 +143,15 @@ impl Build {
     }
 }
 
+/// The lines of its list that `check_calls` found no use for, in the options of the
+/// tests. With others there may be such.
+fn not_needed(output: &str) -> Vec<&str> {
+    let lines = output.lines();
+    lines
+        .filter_map(|line| line.strip_prefix("not needed: "))
+        .collect()
+}
+
 /// The crate root `text` with an index that can go out of bounds, and the name
 /// of the function that has it: the first that C can call.
 fn with_index(text: &str) -> Result<(String, String)> {
@@ -173,6 +192,14 @@ mod tests {
         assert!(changed.contains("fn f(p: *mut X) {\n    core::hint::black_box(core"));
         assert!(changed.contains("[p.addr() % 8]);\n    g(p);\n"));
         assert!(with_index("fn f() {}\n").is_err());
+    }
+
+    #[test]
+    fn lines_that_nothing_needs_are_found() {
+        let output = "a.o: no way to a panic; functions looked at: 1\n\
+                      allowed: x: a reason\nnot needed: y, a.calls:2\n";
+        assert_eq!(not_needed(output), ["y, a.calls:2"]);
+        assert!(not_needed("a.o: no way to a panic; functions looked at: 1\n").is_empty());
     }
 
     #[test]
