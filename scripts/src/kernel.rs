@@ -16,6 +16,8 @@ use std::process::Command;
 
 /// Space that one build folder takes.
 const DISK_MIB: u64 = 2500;
+/// Space that one with KVM's code alone takes.
+const KVM_DISK_MIB: u64 = 600;
 
 /// What is built from the tree.
 #[derive(
@@ -218,6 +220,27 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     Ok(kernel)
 }
 
+/// Options that KVM's code is compiled with besides those of the variants, without a
+/// kernel around it: the name of the test, and of the fragment on top of host.config.
+pub const OTHER_OPTIONS: [(&str, &str); 1] = [("options/least", "least.config")];
+
+/// Compiles KVM's code, and checks its objects as each build does, with the options of
+/// `test`, one of [`OTHER_OPTIONS`].
+pub fn build_kvm(ctx: &Context, (test, name): (&str, &str), step: &Step) -> Result<()> {
+    let tree = tree::prepare(ctx, &source::find(ctx)?)?;
+    let out = ctx.cache.join("build").join(test.replace('/', "-"));
+    let _lock = Lock::take(&ctx.ui, &files::beside(&out, "lock"), test)?;
+    if !out.exists() {
+        disk::need(&ctx.cache, KVM_DISK_MIB, test)?;
+    }
+    let mut fragment = fragment_of(ctx, Variant::Rust)?;
+    fragment.push_str(&read_fragment(ctx, name)?);
+    let log = ctx.log(test);
+    configure(ctx, &tree, &out, &fragment, &log, step)?;
+    let mut make = make(ctx, &tree.path, &out);
+    process::run(make.arg("arch/arm64/kvm/"), &log, step)
+}
+
 /// Writes rust-project.json for rust-analyzer and returns where it is.
 pub fn rust_analyzer(ctx: &Context) -> Result<PathBuf> {
     build(ctx, Variant::Rust)?;
@@ -235,18 +258,25 @@ pub fn rust_analyzer(ctx: &Context) -> Result<PathBuf> {
 }
 
 fn fragment(ctx: &Context, variant: Variant) -> Result<String> {
+    let mut text = fragment_of(ctx, variant)?;
+    text.push_str(ctx.users_fragment.as_deref().unwrap_or_default());
+    Ok(text)
+}
+
+/// The options of `variant`, without the user's own.
+fn fragment_of(ctx: &Context, variant: Variant) -> Result<String> {
     let (names, lines) = variant.fragments();
     let mut text = String::new();
     for name in names {
-        let path = ctx.scripts().join("config").join(name);
-        text.push_str(
-            &fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?,
-        );
+        text.push_str(&read_fragment(ctx, name)?);
     }
     text.push_str(lines);
-    text.push_str(ctx.users_fragment.as_deref().unwrap_or_default());
     Ok(text)
+}
+
+fn read_fragment(ctx: &Context, name: &str) -> Result<String> {
+    let path = ctx.scripts().join("config").join(name);
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Starts a build folder as a copy of one that has been built: only what

@@ -122,7 +122,10 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     };
     ctx.ui.expect(
         checks::ALL.len()
-            + usize::from(level == Level::Full)
+            + match level {
+                Level::Full => 1 + kernel::OTHER_OPTIONS.len(),
+                Level::Quick | Level::Normal => 0,
+            }
             + usize::from(with_tests)
             + building
             + proofs
@@ -154,6 +157,9 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     if let Some(built) = &built {
         lint(ctx, built, results);
         prove(ctx, built, results);
+        if level == Level::Full && only.is_empty() {
+            compile_otherwise(ctx, results);
+        }
         // Without both, a build is what failed.
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
         if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
@@ -345,6 +351,17 @@ fn prove(ctx: &Context, built: &Built, results: &mut Results) {
         let (verdict, detail) = part.verdict(ctx, kernel, &step);
         step.end(verdict.word());
         results.add(&ctx.ui, part.test, verdict, &detail);
+    }
+}
+
+/// Compiles KVM's code with options that no kernel of the tests has.
+fn compile_otherwise(ctx: &Context, results: &mut Results) {
+    for options in kernel::OTHER_OPTIONS {
+        let (test, _) = options;
+        let step = ctx.ui.step(test);
+        let (verdict, detail) = Verdict::of(kernel::build_kvm(ctx, options, &step));
+        step.end(verdict.word());
+        results.add(&ctx.ui, test, verdict, &detail);
     }
 }
 
