@@ -79,9 +79,9 @@ pub struct Outcome {
     pub log: PathBuf,
     /// How long all of it took.
     pub elapsed: Duration,
-    /// True where this was seen by an earlier run.
+    /// When an earlier run saw this, if it was not this one.
     #[serde(default)]
-    pub earlier: bool,
+    pub recalled: Option<String>,
     /// What went wrong with a boot before this one, of the same host.
     #[serde(default)]
     pub before: Option<String>,
@@ -421,7 +421,7 @@ fn judge(
         console,
         log,
         elapsed,
-        earlier: false,
+        recalled: None,
         before: None,
     }
 }

@@ -13,7 +13,7 @@ use std::process::Command;
 use walkdir::WalkDir;
 
 /// What is copied: the crate of the simulated CPU, and what it compiles.
-const FOLDERS: [&str; 3] = ["arch-arm64-kvm", "rust", "selftests"];
+pub const FOLDERS: [&str; 3] = ["arch-arm64-kvm", "rust", "selftests"];
 
 /// A copy of this checkout's sources.
 pub struct ChangedCopy<'a> {
@@ -79,9 +79,14 @@ impl<'a> ChangedCopy<'a> {
         Ok(command)
     }
 
+    /// What compiles those tests.
+    pub fn cargo_for_tests(&self) -> Result<Command> {
+        self.cargo(&["test", "--no-run"])
+    }
+
     /// Compiles those tests, with further arguments of cargo, and returns the program.
     pub fn compile_tests(&self, arguments: &[&str]) -> Result<PathBuf> {
-        let mut command = self.cargo(&["test", "--no-run"])?;
+        let mut command = self.cargo_for_tests()?;
         command
             .args(arguments)
             .arg("--message-format=json-render-diagnostics");

@@ -2,13 +2,16 @@
 //! Checks of this repository that need no host: formatting, lints, licences,
 //! and unit tests.
 
+use crate::changed_copy;
 use crate::context::Context;
+use crate::earlier::{self, Inputs};
 use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
 use crate::{documents, explored, files, process, programs, source, tree};
 use anyhow::{Context as _, Result};
+use serde::{Deserialize, Serialize};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,99 +20,207 @@ use std::process::Command;
 pub struct Check {
     /// Name of the test.
     pub name: &'static str,
-    run: fn(&Context, &Path, &Step) -> Result<()>,
+    run: Run,
+}
+
+/// How a check finds out.
+enum Run {
+    /// In a few seconds, in each run.
+    Quick(fn(&Context, &Path, &Step) -> Result<()>),
+    /// By a command that compiles much.
+    Lengthy(Lengthy),
+}
+
+/// A command that compiles much.
+struct Lengthy {
+    command: fn(&Context) -> Result<Command>,
+    /// The folders of the repository that it reads.
+    reads: &'static [&'static str],
+    /// Whether it reads the kernel source.
+    reads_kernel: bool,
+}
+
+/// What a command came to that passed.
+#[derive(Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Passed {
+    unit_tests: Vec<UnitTest>,
+    /// What [`explored::file`] has.
+    explored: String,
+}
+
+/// What a check came to.
+pub struct Checked {
+    /// Whether it holds.
+    pub verdict: Verdict,
+    /// What there is to say of it.
+    pub detail: String,
+    /// The unit tests that it ran, if those are what it runs.
+    pub unit_tests: Vec<UnitTest>,
+    /// When an earlier run had it pass, if it was not this one.
+    pub recalled: Option<String>,
 }
 
 /// What the checks that run unit tests are called.
 const UNIT_TESTS: &str = "unit-tests/";
+/// The whole repository: tests of scripts/ read pages and sources, too.
+const EVERYTHING: &[&str] = &[""];
 
 /// All checks, cheapest first.
 pub const ALL: [Check; 12] = [
     Check {
         name: "spdx",
-        run: spdx,
+        run: Run::Quick(spdx),
     },
     Check {
         name: "no-unsafe-logic",
-        run: no_unsafe_logic,
+        run: Run::Quick(no_unsafe_logic),
     },
     Check {
         name: "documentation",
-        run: documentation,
+        run: Run::Quick(documentation),
     },
     Check {
         name: "shellcheck",
-        run: shellcheck,
+        run: Run::Quick(shellcheck),
     },
     Check {
         name: "rustfmt/scripts",
-        run: rustfmt_scripts,
+        run: Run::Quick(rustfmt_scripts),
     },
     Check {
         name: "rustfmt/selftests",
-        run: rustfmt_selftests,
+        run: Run::Quick(rustfmt_selftests),
     },
     Check {
         name: "rustfmt/kernel",
-        run: rustfmt_kernel,
+        run: Run::Quick(rustfmt_kernel),
     },
     Check {
         name: "checkpatch",
-        run: checkpatch,
+        run: Run::Quick(checkpatch),
     },
     Check {
         name: "clippy/scripts",
-        run: clippy_scripts,
+        run: Run::Lengthy(Lengthy {
+            command: clippy_scripts,
+            reads: EVERYTHING,
+            reads_kernel: false,
+        }),
     },
     Check {
         name: "clippy/selftests",
-        run: clippy_selftests,
+        run: Run::Lengthy(Lengthy {
+            command: clippy_selftests,
+            reads: &changed_copy::FOLDERS,
+            reads_kernel: true,
+        }),
     },
     Check {
         name: "unit-tests/scripts",
-        run: test_scripts,
+        run: Run::Lengthy(Lengthy {
+            command: test_scripts,
+            reads: EVERYTHING,
+            reads_kernel: false,
+        }),
     },
     Check {
         name: "unit-tests/selftests",
-        run: test_selftests,
+        run: Run::Lengthy(Lengthy {
+            command: test_selftests,
+            reads: &changed_copy::FOLDERS,
+            reads_kernel: true,
+        }),
     },
 ];
 
 /// A further one, that takes minutes.
 pub const AT_LENGTH: Check = Check {
     name: "unit-tests/at-length",
-    run: test_at_length,
+    run: Run::Lengthy(Lengthy {
+        command: test_at_length,
+        reads: &changed_copy::FOLDERS,
+        reads_kernel: true,
+    }),
 };
 
 impl Check {
-    /// Runs the check; what it prints is in its log.
-    pub fn verdict(&self, ctx: &Context, step: &Step) -> (Verdict, String) {
-        Verdict::of((self.run)(ctx, &self.log(ctx), step))
+    /// Runs the check, or recalls that it passed where it may; what it prints is in its
+    /// log.
+    pub fn check(&self, ctx: &Context, recall: bool, step: &Step) -> Checked {
+        let log = self.log(ctx);
+        let (result, recalled) = match &self.run {
+            Run::Quick(run) => (run(ctx, &log, step).map(|()| Passed::default()), None),
+            Run::Lengthy(lengthy) => {
+                let inputs = || lengthy.inputs(ctx, self.name);
+                let came = earlier::recall_or_run(ctx, recall, inputs, || {
+                    process::run(&mut (lengthy.command)(ctx)?, &log, step)?;
+                    Ok(Passed {
+                        unit_tests: self.unit_tests(&log)?,
+                        explored: explored::written(ctx, self.name)?,
+                    })
+                });
+                (came.result, came.recalled)
+            }
+        };
+        // It is as if the tests of this run had written it.
+        let result = result.and_then(|passed| {
+            if recalled.is_some() && !passed.explored.is_empty() {
+                files::write_atomic(&explored::file(ctx, self.name), passed.explored.as_bytes())?;
+            }
+            Ok(passed)
+        });
+        let (result, unit_tests) = match result {
+            Ok(passed) => (Ok(()), passed.unit_tests),
+            Err(error) => (Err(error), self.unit_tests_so_far(&log)),
+        };
+        let (verdict, detail) = Verdict::of(result);
+        Checked {
+            verdict,
+            detail,
+            unit_tests,
+            recalled,
+        }
     }
 
     fn log(&self, ctx: &Context) -> PathBuf {
         ctx.log(&format!("check-{}", self.name))
     }
 
-    /// The unit tests that the check ran, if those are what it runs. Where it
-    /// passed, all of them must have been understood.
-    pub fn unit_tests(&self, ctx: &Context, verdict: &Verdict) -> Result<Vec<UnitTest>> {
+    /// The unit tests that the check ran and that passed, if those are what it runs. All
+    /// of them must have been understood.
+    fn unit_tests(&self, log: &Path) -> Result<Vec<UnitTest>> {
         if !self.name.starts_with(UNIT_TESTS) {
             return Ok(Vec::new());
         }
-        let log = self.log(ctx);
-        let bytes = match fs::read(&log) {
-            // It did not come to them, and has said why.
-            Err(_) if *verdict != Verdict::Passed => return Ok(Vec::new()),
-            read => read.with_context(|| format!("cannot read {}", log.display()))?,
-        };
+        let bytes = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
         // What a test prints need not be text.
         let printed = Printed::parse(&String::from_utf8_lossy(&bytes));
-        if *verdict == Verdict::Passed {
-            let whole = printed.check_whole();
-            whole.with_context(|| format!("in {}", log.display()))?;
-        }
+        let whole = printed.check_whole();
+        whole.with_context(|| format!("in {}", log.display()))?;
         Ok(printed.tests)
+    }
+
+    /// Those that a check ran which failed. It may not have come to them, and has said why.
+    fn unit_tests_so_far(&self, log: &Path) -> Vec<UnitTest> {
+        if !self.name.starts_with(UNIT_TESTS) {
+            return Vec::new();
+        }
+        let bytes = fs::read(log).unwrap_or_default();
+        Printed::parse(&String::from_utf8_lossy(&bytes)).tests
+    }
+}
+
+impl Lengthy {
+    /// All that decides what it comes to.
+    fn inputs(&self, ctx: &Context, name: &str) -> Result<Inputs> {
+        let mut inputs = Inputs::of(ctx, name)
+            .command(ctx, &(self.command)(ctx)?)
+            .judge(ctx)?
+            .files(ctx, self.reads)?;
+        if self.reads_kernel {
+            inputs = inputs.source(&source::find(ctx)?)?;
+        }
+        Ok(inputs)
     }
 }
 
@@ -287,37 +398,30 @@ const CLIPPY: [&str; 6] = [
     "--",
 ];
 
-fn clippy_scripts(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
-    process::run(
-        cargo_scripts(ctx, &CLIPPY).args(["-D", "warnings"]),
-        log,
-        step,
-    )
+fn clippy_scripts(ctx: &Context) -> Result<Command> {
+    let mut command = cargo_scripts(ctx, &CLIPPY);
+    command.args(["-D", "warnings"]);
+    Ok(command)
 }
 
-fn clippy_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
+fn clippy_selftests(ctx: &Context) -> Result<Command> {
     let mut command = programs::cargo(ctx, &["clippy", "--locked", "--release", "--workspace"]);
     programs::with_source(ctx, &mut command)?;
     programs::cross(ctx, &mut command);
-    command.arg("--all-targets");
-    process::run(
-        command.args(["--target", programs::TARGET, "--", "-D", "warnings"]),
-        log,
-        step,
-    )
+    command
+        .arg("--all-targets")
+        .args(["--target", programs::TARGET, "--", "-D", "warnings"]);
+    Ok(command)
 }
 
-fn test_scripts(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
-    process::run(
-        // A page that has changed is shown in the log, not put beside the old.
-        cargo_scripts(ctx, &["test", "--locked", "--release", "--workspace"])
-            .env("INSTA_UPDATE", "no"),
-        log,
-        step,
-    )
+fn test_scripts(ctx: &Context) -> Result<Command> {
+    let mut command = cargo_scripts(ctx, &["test", "--locked", "--release", "--workspace"]);
+    // A page that has changed is shown in the log, not put beside the old.
+    command.env("INSTA_UPDATE", "no");
+    Ok(command)
 }
 
-fn test_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
+fn test_selftests(ctx: &Context) -> Result<Command> {
     // The crates that programs with vCPUs stand on do not build for another
     // architecture.
     let with_vcpus: &[&str] = if cfg!(target_arch = "aarch64") {
@@ -331,24 +435,26 @@ fn test_selftests(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     };
     let mut command = programs::cargo(ctx, &["test", "--locked", "--workspace"]);
     programs::with_source(ctx, &mut command)?;
-    command.env(explored::VARIABLE, explored::file(ctx));
-    process::run(command.args(with_vcpus), log, step)
+    command
+        .env(
+            explored::VARIABLE,
+            explored::file(ctx, "unit-tests/selftests"),
+        )
+        .args(with_vcpus);
+    Ok(command)
 }
 
 /// The tests on the simulated CPU that take minutes.
-fn test_at_length(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
+fn test_at_length(ctx: &Context) -> Result<Command> {
     let mut command = programs::cargo(
         ctx,
         &["test", "--locked", "--release", "-p", "simulated-cpu"],
     );
     programs::with_source(ctx, &mut command)?;
-    command.env(explored::VARIABLE, explored::file(ctx)).args([
-        "--",
-        "--ignored",
-        "--nocapture",
-        "--test-threads=1",
-    ]);
-    process::run(&mut command, log, step)
+    command
+        .env(explored::VARIABLE, explored::file(ctx, AT_LENGTH.name))
+        .args(["--", "--ignored", "--nocapture", "--test-threads=1"]);
+    Ok(command)
 }
 
 /// Removes logs of runs before the last `keep`.
@@ -372,6 +478,144 @@ pub fn prune_logs(ctx: &Context, keep: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::earlier::tests::context;
+    use crate::explored::Explored;
+
+    const TESTS: Check = Check {
+        name: "unit-tests/selftests",
+        run: Run::Lengthy(Lengthy {
+            command: |ctx| {
+                let mut command = Command::new("sh");
+                command
+                    .args([
+                        "-c",
+                        "cat printed; cat explored >>\"$KVM_RUST_EXPLORED\"; . ./then",
+                    ])
+                    .current_dir(ctx.checkout.join("selftests"))
+                    .env(explored::VARIABLE, explored::file(ctx, TESTS.name));
+                Ok(command)
+            },
+            reads: &["selftests"],
+            reads_kernel: false,
+        }),
+    };
+
+    fn write(ctx: &Context, name: &str, text: &str) {
+        files::write_atomic(&ctx.checkout.join(name), text.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn a_check_that_passed_is_recalled_with_its_unit_tests_and_explorations() {
+        let dir = tempfile::tempdir().unwrap();
+        let here = || {
+            let ctx = context(dir.path(), "a");
+            for (name, text) in [
+                ("printed", "running 2 tests\ntest a ... ok\ntest b ... ok\n"),
+                (
+                    "explored",
+                    "{\"machine\":\"VHE\",\"states\":5,\"depth\":1,\"steps\":2,\
+                     \"violations\":0,\"seconds\":1.5}\n",
+                ),
+                ("then", "true\n"),
+            ] {
+                write(&ctx, &format!("selftests/{name}"), text);
+            }
+            ctx
+        };
+        let check = |ctx: &Context, recall| {
+            let checked = TESTS.check(ctx, recall, &ctx.ui.step("t"));
+            (checked, explored::read(ctx).unwrap())
+        };
+        let whole = |(checked, explored): &(Checked, Vec<Explored>)| {
+            assert_eq!(checked.verdict, Verdict::Passed, "{}", checked.detail);
+            assert_eq!(checked.unit_tests.len(), 2);
+            assert_eq!((explored.len(), explored[0].states), (1, 5));
+        };
+        let first = check(&here(), true);
+        whole(&first);
+        assert_eq!(first.0.recalled, None);
+        let second = check(&here(), true);
+        whole(&second);
+        assert!(second.0.recalled.is_some());
+        assert_eq!(second.0.unit_tests, first.0.unit_tests);
+        let full = check(&here(), false);
+        whole(&full);
+        assert_eq!(full.0.recalled, None, "make test-full");
+
+        let ctx = here();
+        write(
+            &ctx,
+            "selftests/printed",
+            "running 2 tests\ntest a ... ok\n",
+        );
+        for _ in 0..2 {
+            let (checked, _) = check(&ctx, true);
+            assert!(
+                matches!(checked.verdict, Verdict::Failed(_)),
+                "b is missing"
+            );
+            assert_eq!((checked.unit_tests.len(), checked.recalled), (1, None));
+            files::remove_all(&TESTS.log(&ctx)).unwrap();
+        }
+        let ctx = here();
+        write(&ctx, "selftests/then", "false\n");
+        for _ in 0..2 {
+            let (checked, _) = check(&ctx, true);
+            assert!(matches!(checked.verdict, Verdict::Failed(_)));
+            assert_eq!(checked.recalled, None);
+        }
+    }
+
+    #[test]
+    fn a_lengthy_check_depends_on_all_that_it_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = context(dir.path(), "a");
+        let put = |name: &str, text: &str| {
+            files::write_atomic(&dir.path().join("cache/source").join(name), text.as_bytes())
+                .unwrap();
+        };
+        let version = "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
+        for folder in ["linux-1", "linux-2"] {
+            put(&format!("{folder}/Makefile"), version);
+        }
+        let identities = || -> Vec<(&str, Option<String>)> {
+            let lengthy = ALL.iter().filter_map(|check| match &check.run {
+                Run::Lengthy(lengthy) => Some((check.name, lengthy)),
+                Run::Quick(_) => None,
+            });
+            lengthy
+                .map(|(name, lengthy)| (name, lengthy.inputs(&ctx, name).unwrap().identity()))
+                .collect()
+        };
+        let changed_by = |change: &dyn Fn()| {
+            let before = identities();
+            assert_eq!(before, identities());
+            change();
+            let both = before.into_iter().zip(identities());
+            let changed = both.filter(|(before, after)| before.1 != after.1);
+            changed.map(|(before, _)| before.0).collect::<Vec<_>>()
+        };
+        put("default.json", "{\"folder\":\"linux-1\"}");
+        let all = [
+            "clippy/scripts",
+            "clippy/selftests",
+            "unit-tests/scripts",
+            "unit-tests/selftests",
+        ];
+        let [clippy, clippy_selftests, scripts, selftests] = all;
+        for (file, expected) in [
+            ("scripts/src/new.rs", &all[..]),
+            ("selftests/Cargo.lock", &all),
+            ("arch-arm64-kvm/fpsimd.rs", &all),
+            ("rust/kernel/arm64.rs", &all),
+            ("scripts/templates/x.html", &[clippy, scripts]),
+            ("patches/1.patch", &[clippy, scripts]),
+        ] {
+            assert_eq!(changed_by(&|| write(&ctx, file, "")), expected, "{file}");
+        }
+        let other_kernel = || put("default.json", "{\"folder\":\"linux-2\"}");
+        assert_eq!(changed_by(&other_kernel), [clippy_selftests, selftests]);
+    }
 
     #[test]
     fn licence_line_must_be_at_the_top() {

@@ -91,6 +91,19 @@ impl Compiler {
         Ok(sources)
     }
 
+    /// What decides what comes of `object`, if its sources are as they are: the tree,
+    /// and the command.
+    pub fn signature(&self, object: Object) -> Result<String> {
+        let command = self.saved(object)?;
+        Ok(format!("{}\n{command}", self.tree.signature))
+    }
+
+    /// What Kbuild keeps of `object`.
+    fn saved(&self, object: Object) -> Result<String> {
+        let saved = self.out.join(FOLDER).join(format!(".{}.cmd", object.file));
+        fs::read_to_string(&saved).with_context(|| format!("cannot read {}", saved.display()))
+    }
+
     /// What compiles `object` from `sources`, with all results in `scratch`.
     fn command(
         &self,
@@ -99,14 +112,12 @@ impl Compiler {
         sources: &Path,
         scratch: &Path,
     ) -> Result<Command> {
-        let saved = self.out.join(FOLDER).join(format!(".{}.cmd", object.file));
-        let text = fs::read_to_string(&saved)
-            .with_context(|| format!("cannot read {}", saved.display()))?;
+        let text = self.saved(object)?;
         let command = elsewhere(&text, &self.tree.path, sources, scratch).ok_or_else(|| {
             hinted(
                 format!(
-                    "{} does not begin with the command of an object",
-                    saved.display()
+                    "what Kbuild keeps of {} does not begin with its command",
+                    object.file
                 ),
                 "bring scripts/src/compile.rs in line with scripts/Kbuild.include of the kernel",
             )

@@ -11,9 +11,22 @@ use std::path::PathBuf;
 /// The variable that names the file to its tests.
 pub const VARIABLE: &str = "KVM_RUST_EXPLORED";
 
-/// That file, of this run.
-pub fn file(ctx: &Context) -> PathBuf {
-    ctx.logs.join("explored.jsonl")
+/// How the names of such files begin.
+const BEGIN: &str = "explored-";
+
+/// That file, of the check `name` in this run.
+pub fn file(ctx: &Context, name: &str) -> PathBuf {
+    let name = name.replace('/', "-");
+    ctx.logs.join(format!("{BEGIN}{name}.jsonl"))
+}
+
+/// What the check `name` wrote there, if it did.
+pub fn written(ctx: &Context, name: &str) -> Result<String> {
+    let path = file(ctx, name);
+    if !path.exists() {
+        return Ok(String::new());
+    }
+    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// An exploration, by a line of the file.
@@ -35,11 +48,18 @@ pub struct Explored {
 
 /// The explorations of this run.
 pub fn read(ctx: &Context) -> Result<Vec<Explored>> {
-    let path = file(ctx);
-    let Ok(text) = fs::read_to_string(&path) else {
-        return Ok(Vec::new());
-    };
-    let mut all = parse(&text).with_context(|| format!("{} is not right", path.display()))?;
+    let logs =
+        fs::read_dir(&**ctx.logs).with_context(|| format!("cannot read {}", ctx.logs.display()))?;
+    let mut all = Vec::new();
+    for entry in logs.flatten() {
+        if !entry.file_name().to_string_lossy().starts_with(BEGIN) {
+            continue;
+        }
+        let path = entry.path();
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        all.extend(parse(&text).with_context(|| format!("{} is not right", path.display()))?);
+    }
     all.sort_by(|a, b| a.machine.cmp(&b.machine));
     Ok(all)
 }

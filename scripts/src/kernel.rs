@@ -100,6 +100,13 @@ impl Kernel {
     pub fn source(&self) -> PathBuf {
         self.vmlinux.with_file_name("source")
     }
+
+    /// Changes whenever something does that it was built from, or with. `None` while it is
+    /// being built.
+    pub fn signature(&self) -> Option<String> {
+        let out = self.vmlinux.parent()?;
+        fs::read_to_string(files::beside(out, "stamp")).ok()
+    }
 }
 
 /// `make` for arm64 with LLVM, the same for every use of the tree.

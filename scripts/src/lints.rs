@@ -6,9 +6,9 @@
 
 use crate::compile::{self, FOLDER};
 use crate::context::{self, Context};
+use crate::earlier::{self, Came, Inputs};
 use crate::error::hinted;
 use crate::kernel::{self, Kernel};
-use crate::plan::Verdict;
 use crate::prepare::Built;
 use crate::progress::Step;
 use crate::side_by_side::side_by_side;
@@ -32,22 +32,49 @@ const OURS: [&str; 4] = [
 /// The one that has faults and lies compiled in, where the kernel is for those.
 const WITH_FAULTS: &str = "kvm_arm64.o";
 
-/// Lints the objects of the Rust kernel, and of the one with faults if it was built.
-pub fn verdict(ctx: &Context, built: &Built, step: &Step) -> (Verdict, String) {
-    Verdict::of(lint(ctx, built, step))
+/// Lints the objects of the Rust kernel, and of the one with faults if it was built, or
+/// recalls that they passed where it may.
+pub fn check(ctx: &Context, built: &Built, recall: bool, step: &Step) -> Came<()> {
+    let inputs = || inputs(ctx, &objects(built)?);
+    earlier::recall_or_run(ctx, recall, inputs, || {
+        let objects = objects(built)?;
+        let results = side_by_side(objects, context::cpus(), |(kernel, object)| {
+            lint_object(ctx, kernel, &object, step)
+        });
+        results.into_iter().collect()
+    })
 }
 
-fn lint(ctx: &Context, built: &Built, step: &Step) -> Result<()> {
+/// All that decides what the lints say.
+fn inputs(ctx: &Context, objects: &[(&Kernel, PathBuf)]) -> Result<Inputs> {
+    let mut inputs = Inputs::of(ctx, TEST).judge(ctx)?;
+    for (kernel, object) in objects {
+        inputs = inputs
+            .kernel(ctx, kernel)
+            .value(&object.display().to_string(), &saved(kernel, object)?);
+    }
+    Ok(inputs)
+}
+
+/// The objects, and the kernels that they are in.
+fn objects(built: &Built) -> Result<Vec<(&Kernel, PathBuf)>> {
     let rust = built.kernel(kernel::Variant::Rust)?;
     let mut objects = vec![(rust, PathBuf::from(KERNEL_CRATE))];
     objects.extend(OURS.map(|object| (rust, Path::new(FOLDER).join(object))));
     if let Ok(faults) = built.kernel(kernel::Variant::Faults) {
         objects.push((faults, Path::new(FOLDER).join(WITH_FAULTS)));
     }
-    let results = side_by_side(objects, context::cpus(), |(kernel, object)| {
-        lint_object(ctx, kernel, &object, step)
-    });
-    results.into_iter().collect()
+    Ok(objects)
+}
+
+/// What Kbuild keeps of an object.
+fn saved(kernel: &Kernel, object: &Path) -> Result<String> {
+    let out = kernel.vmlinux.parent().context("vmlinux is in a folder")?;
+    let name = object.file_name().context("an object has a name")?;
+    let saved = out
+        .join(object)
+        .with_file_name(format!(".{}.cmd", name.to_string_lossy()));
+    fs::read_to_string(&saved).with_context(|| format!("cannot read {}", saved.display()))
 }
 
 fn lint_object(ctx: &Context, kernel: &Kernel, object: &Path, step: &Step) -> Result<()> {
@@ -56,14 +83,12 @@ fn lint_object(ctx: &Context, kernel: &Kernel, object: &Path, step: &Step) -> Re
         .file_name()
         .context("an object has a name")?
         .to_string_lossy();
-    let saved = out.join(object).with_file_name(format!(".{name}.cmd"));
-    let text =
-        fs::read_to_string(&saved).with_context(|| format!("cannot read {}", saved.display()))?;
+    let text = saved(kernel, object)?;
     let log = ctx.log(&format!("{TEST}-{}-{name}", kernel.variant.name()));
     let result = log.with_extension("rmeta");
     let command = clippy(&text, &result).ok_or_else(|| {
         hinted(
-            format!("{} does not begin with a command of rustc", saved.display()),
+            format!("what Kbuild keeps of {name} does not begin with a command of rustc"),
             "bring scripts/src/lints.rs in line with scripts/Makefile.build of the kernel",
         )
     })?;

@@ -23,6 +23,7 @@ mod cpio;
 mod digest;
 mod disk;
 mod documents;
+mod earlier;
 mod entry;
 mod error;
 mod explored;

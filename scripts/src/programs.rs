@@ -47,7 +47,7 @@ fn lock(ctx: &Context) -> Result<Lock> {
 }
 
 /// Where cargo keeps the sources of crates.
-fn cargo_home() -> PathBuf {
+pub fn cargo_home() -> PathBuf {
     let default = || PathBuf::from(std::env::var_os("HOME").unwrap_or_default()).join(".cargo");
     std::env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
 }

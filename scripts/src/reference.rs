@@ -7,22 +7,20 @@ use crate::boot::{self, Host, Outcome};
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests};
 use crate::context::Context;
-use crate::files;
+use crate::earlier::Store;
 use crate::host::Mode;
 use crate::image::Programs;
 use crate::kselftests;
 use crate::plan::{self, End, Verdict};
 use crate::progress::Step;
-use anyhow::{Context as _, Result};
-use std::fs;
-use std::path::PathBuf;
+use anyhow::Result;
 
 /// How many outcomes and recordings are kept. A run of `make test` has nine
 /// and five.
 const KEEP: usize = 100;
 
-fn place(ctx: &Context, identity: &str) -> PathBuf {
-    ctx.cache.join("reference").join(format!("{identity}.json"))
+fn store(ctx: &Context) -> Store {
+    Store::new(ctx, "reference", KEEP)
 }
 
 /// What is wrong with a host as a whole, if anything is: it broke off, or its
@@ -56,10 +54,10 @@ pub fn boot(ctx: &Context, host: Host, programs: &Programs, step: &Step) -> Resu
 
 /// What the host with this identity did, if that is known and was flawless.
 pub fn recall(ctx: &Context, identity: &str) -> Option<Outcome> {
-    let bytes = fs::read(place(ctx, identity)).ok()?;
-    let outcome: Outcome = serde_json::from_slice(&bytes).ok()?;
+    let kept = store(ctx).recall(identity)?;
+    let outcome: Outcome = serde_json::from_slice(&kept.bytes).ok()?;
     Some(Outcome {
-        earlier: true,
+        recalled: Some(kept.date),
         before: None,
         ..outcome
     })
@@ -97,37 +95,18 @@ pub fn keep(
     if !is_flawless(outcome, mode, steps) {
         return Ok(());
     }
-    let path = place(ctx, identity);
-    files::write_atomic(&path, &serde_json::to_vec(outcome)?)?;
-    forget_oldest(path)
+    store(ctx).keep(identity, &serde_json::to_vec(outcome)?)
 }
 
 /// What the TCG plugin recorded on the host with this identity, if an earlier
 /// run kept that.
 pub fn recall_recording(ctx: &Context, identity: &str) -> Option<Vec<u8>> {
-    fs::read(place(ctx, identity)).ok()
+    Some(store(ctx).recall(identity)?.bytes)
 }
 
 /// Keeps what the TCG plugin recorded on the host with this identity.
 pub fn keep_recording(ctx: &Context, identity: &str, recording: &[u8]) -> Result<()> {
-    let path = place(ctx, identity);
-    files::write_atomic(&path, recording)?;
-    forget_oldest(path)
-}
-
-fn forget_oldest(path: PathBuf) -> Result<()> {
-    let folder = path.parent().context("a file is in a folder")?;
-    let entries =
-        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
-    let mut known: Vec<_> = entries
-        .flatten()
-        .filter_map(|e| Some((e.metadata().ok()?.modified().ok()?, e.path())))
-        .collect();
-    known.sort();
-    for (_, old) in &known[..known.len().saturating_sub(KEEP)] {
-        files::remove_all(old)?;
-    }
-    Ok(())
+    store(ctx).keep(identity, recording)
 }
 
 #[cfg(test)]
@@ -197,7 +176,7 @@ mod tests {
         )
         .unwrap();
         let outcome = recall(&ctx, "a").unwrap();
-        assert!(outcome.earlier && outcome.boot_ms == 7);
+        assert!(outcome.recalled.is_some() && outcome.boot_ms == 7);
         assert!(recall(&ctx, "b").is_none());
     }
 }

@@ -23,6 +23,9 @@ pub struct Test {
     /// How KVM ran there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mode: Option<Mode>,
+    /// When an earlier run had it pass, if it was not this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub recalled: Option<String>,
 }
 
 impl Test {
@@ -34,6 +37,7 @@ impl Test {
             verdict,
             kernel,
             mode,
+            recalled: None,
         }
     }
 }
@@ -63,6 +67,22 @@ impl Results {
     /// Adds a result. A failure is printed at once, with `detail`.
     pub fn add(&mut self, ui: &Ui, name: impl Into<String>, verdict: Verdict, detail: &str) {
         self.push(ui, Test::new(name.into(), verdict), detail);
+    }
+
+    /// As [`Self::add`], of a test that may have been recalled.
+    pub fn add_recalled(
+        &mut self,
+        ui: &Ui,
+        name: impl Into<String>,
+        verdict: Verdict,
+        detail: &str,
+        recalled: Option<&str>,
+    ) {
+        let test = Test {
+            recalled: recalled.map(str::to_owned),
+            ..Test::new(name.into(), verdict)
+        };
+        self.push(ui, test, detail);
     }
 
     /// As [`Self::add`], of a test that has no host in its name, as it runs on
@@ -136,10 +156,39 @@ impl Results {
         })
     }
 
-    /// The last lines of a test run: skips with their reasons, failures, and
-    /// the counts in one line.
+    /// How many tests were recalled.
+    pub fn recalled(&self) -> usize {
+        let all = self.tests.iter();
+        all.filter(|test| test.recalled.is_some()).count()
+    }
+
+    /// What is said of the tests that were recalled, if any were: names, or the hosts
+    /// that they ran on.
+    fn what_was_recalled(&self) -> Option<String> {
+        let of = |test: &'_ Test| Some((test.recalled.clone()?, test.name.clone()));
+        let (dates, mut names): (Vec<_>, Vec<_>) = self.tests.iter().filter_map(of).unzip();
+        let (first, last) = (dates.iter().min()?, dates.iter().max()?);
+        let when = match first == last {
+            true => first.clone(),
+            false => format!("{first} to {last}"),
+        };
+        for name in &mut names {
+            if let Some((_, host)) = name.rsplit_once('@') {
+                *name = format!("host {host}");
+            }
+        }
+        names.dedup();
+        Some(format!(
+            "{} recalled from {when}, as nothing that they depend on has changed: {}\n",
+            dates.len(),
+            names.join(", ")
+        ))
+    }
+
+    /// The last lines of a test run: what was recalled, skips with their reasons,
+    /// failures, and the counts in one line.
     pub fn summary(&self) -> String {
-        let mut text = String::new();
+        let mut text = self.what_was_recalled().unwrap_or_default();
         for (why, names) in self.skips() {
             text.push_str(&format!("skipped: {}: {why}\n", names.join(", ")));
         }
@@ -179,6 +228,30 @@ mod tests {
             .summary()
             .ends_with("failed: d: exit status 1\n1 passed, 1 failed, 2 skipped"));
     }
+
+    #[test]
+    fn what_was_recalled_is_said_and_counts() {
+        let ui = Ui::new();
+        let mut results = Results::default();
+        results.add(&ui, "a", Verdict::Passed, "");
+        assert_eq!(results.summary(), "1 passed, 0 failed, 0 skipped");
+        let mut add = |name, date| {
+            results.add_recalled(&ui, name, Verdict::Passed, "", date);
+        };
+        add("b", Some("20261126-100000"));
+        add("c", None);
+        add("d", Some("20261125-100000"));
+        add("boot@c-vhe-max", Some("20261126-100000"));
+        add("kunit:x@c-vhe-max", Some("20261126-100000"));
+        assert_eq!(
+            results.summary(),
+            "4 recalled from 20261125-100000 to 20261126-100000, as nothing that they depend \
+             on has changed: b, d, host c-vhe-max\n6 passed, 0 failed, 0 skipped"
+        );
+        let json = serde_json::to_string(&results).unwrap();
+        assert_eq!(serde_json::from_str::<Results>(&json).unwrap(), results);
+    }
+
     #[test]
     fn names_say_where_a_test_ran() {
         use {Mode::*, Variant::*};

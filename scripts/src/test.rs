@@ -8,6 +8,7 @@ use crate::compare::{against_c, difference};
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
+use crate::earlier;
 use crate::entry;
 use crate::error::hinted;
 use crate::explored;
@@ -33,7 +34,7 @@ use crate::results::Results;
 use crate::side_by_side::side_by_side;
 use crate::soak;
 use crate::sve_abi;
-use crate::switch_faults;
+use crate::switch_faults::{self, Given};
 use crate::trace::{self, Allowed, Costs, Tracer, Traces};
 use crate::unsafe_count;
 use crate::versions;
@@ -136,14 +137,23 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     let at_length = (level == Level::Full).then_some(&checks::AT_LENGTH);
     // Most of them have work for one CPU only.
     let checks = checks::ALL.iter().chain(at_length).collect();
-    let verdicts = side_by_side(checks, SIDE_BY_SIDE, |check: &Check| {
+    let recall = level != Level::Full;
+    let checked = side_by_side(checks, SIDE_BY_SIDE, |check: &Check| {
         let step = ctx.ui.step(check.name);
-        let (verdict, detail) = check.verdict(ctx, &step);
-        step.end(verdict.word());
-        (check, verdict, detail)
+        let checked = check.check(ctx, recall, &step);
+        let word = checked.verdict.word();
+        step.end(&earlier::outcome(checked.recalled.as_deref(), word));
+        (check, checked)
     });
-    for (check, verdict, detail) in verdicts {
-        add_check(ctx, check, verdict, &detail, record);
+    for (check, checked) in checked {
+        record.unit_tests.extend(checked.unit_tests);
+        record.tests.add_recalled(
+            &ctx.ui,
+            check.name,
+            checked.verdict,
+            &checked.detail,
+            checked.recalled.as_deref(),
+        );
     }
     // By now the kernel source is there.
     record.versions = versions::all(ctx);
@@ -155,7 +165,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
 
     let built = build(ctx, level, only, results)?;
     if let Some(built) = &built {
-        lint(ctx, built, results);
+        lint(ctx, built, recall, results);
         prove(ctx, built, results);
         if level == Level::Full && only.is_empty() {
             compile_otherwise(ctx, results);
@@ -164,7 +174,13 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
         if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
             hold_against_c(ctx, c, rust, results);
-            if let Err(error) = switch_faults::run(ctx, c, rust, "", &record.unit_tests, results) {
+            let given = Given {
+                c,
+                rust,
+                unit_tests: &record.unit_tests,
+                recall,
+            };
+            if let Err(error) = switch_faults::run(ctx, given, "", results) {
                 let (verdict, detail) = Verdict::failed(&error);
                 results.add(&ctx.ui, "switch-faults", verdict, &detail);
             }
@@ -214,19 +230,6 @@ fn add_mutation(ctx: &Context, name: &str, noticed: Result<bool>, results: &mut 
     results.add(&ctx.ui, name, verdict, &detail);
 }
 
-/// Adds what a check came to, and takes apart what it ran.
-fn add_check(ctx: &Context, check: &Check, verdict: Verdict, detail: &str, record: &mut Record) {
-    match check.unit_tests(ctx, &verdict) {
-        Ok(tests) => record.unit_tests.extend(tests),
-        Err(error) => {
-            let (verdict, detail) = Verdict::failed(&error);
-            let name = format!("{}/read", check.name);
-            record.tests.add(&ctx.ui, name, verdict, &detail);
-        }
-    }
-    record.tests.add(&ctx.ui, check.name, verdict, detail);
-}
-
 /// Prints the tables at the end.
 fn print(record: &Record) {
     if !record.hosts.is_empty() {
@@ -253,7 +256,14 @@ pub fn switch_faults(ctx: &Context, only: &str) -> Result<bool> {
     let c = kernel::build(ctx, Variant::C)?;
     let rust = kernel::build(ctx, Variant::Rust)?;
     hold_against_c(ctx, &c, &rust, &mut results);
-    if switch_faults::run(ctx, &c, &rust, only, &[], &mut results)? == 0 {
+    // Who asks for them wants to see them noticed.
+    let given = Given {
+        c: &c,
+        rust: &rust,
+        unit_tests: &[],
+        recall: false,
+    };
+    if switch_faults::run(ctx, given, only, &mut results)? == 0 {
         return Err(hinted(
             format!("no fault has {only} in its name"),
             "the names are in scripts/switch-faults.toml",
@@ -322,15 +332,17 @@ fn build(ctx: &Context, level: Level, only: &str, results: &mut Results) -> Resu
 }
 
 /// Lints our code in the kernel.
-fn lint(ctx: &Context, built: &Built, results: &mut Results) {
+fn lint(ctx: &Context, built: &Built, recall: bool, results: &mut Results) {
     // Without it, the build is what failed.
     if built.kernel(Variant::Rust).is_err() {
         return;
     }
     let step = ctx.ui.step(lints::TEST);
-    let (verdict, detail) = lints::verdict(ctx, built, &step);
-    step.end(verdict.word());
-    results.add(&ctx.ui, lints::TEST, verdict, &detail);
+    let came = lints::check(ctx, built, recall, &step);
+    let recalled = came.recalled.as_deref();
+    let (verdict, detail) = Verdict::of(came.result);
+    step.end(&earlier::outcome(recalled, verdict.word()));
+    results.add_recalled(&ctx.ui, lints::TEST, verdict, &detail, recalled);
 }
 
 /// Shows that the build of the Rust kernel fails where it has to, and compiles Rust for
@@ -470,8 +482,10 @@ fn work(ctx: &Context, built: &Built, level: Level, job: Job<'_>) -> Done {
     let step = ctx.ui.step(&format!("host {}", spec.name()));
     let outcome = boot_or_recall(ctx, built, &spec, level, &step);
     step.end(&match &outcome {
-        Ok(o) if o.earlier => "same as in an earlier run".to_owned(),
-        Ok(o) if o.problems.is_empty() => format!("{} steps done", o.ends.len()),
+        Ok(o) if o.problems.is_empty() => {
+            let done = format!("{} steps done", o.ends.len());
+            earlier::outcome(o.recalled.as_deref(), &done)
+        }
         Ok(o) => o.problems.join("; "),
         Err(e) => format!("{e:#}"),
     });
@@ -568,11 +582,13 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Re
             format!("{first} (and {} more)", problems.len() - 1).replace(" (and 0 more)", ""),
         ),
     };
-    results.add(
+    let recalled = outcome.recalled.as_deref();
+    results.add_recalled(
         ui,
         format!("boot@{name}"),
         whole(&outcome.problems),
         &detail,
+        recalled,
     );
     booted_again(ctx, &name, outcome.before.as_deref(), results);
     let is_faults = host.spec.variant == Variant::Faults;
@@ -580,11 +596,12 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Re
     if !is_faults {
         // A defect may well make the kernel complain.
         let log = format!("    log: {}\n", outcome.log.display());
-        results.add(
+        results.add_recalled(
             ui,
             format!("no-kernel-warnings@{name}"),
             whole(&outcome.warnings),
             &log,
+            recalled,
         );
     }
 
@@ -604,11 +621,12 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Re
         let detail = format!("{tail}    log: {}\n", outcome.log.display());
         if let Some(guests) = Guests::of_step(&step.name) {
             reports.extend(Report::of(end));
-            results.add(
+            results.add_recalled(
                 ui,
                 format!("{}@{name}", guests.test_name()),
                 contest::verdict(end),
                 &detail,
+                recalled,
             );
         } else if step.name == soak::STEP {
             let verdict = soak::verdict(host.spec.mode, host.spec.cpu, soak::TEST_S, end);
@@ -667,7 +685,8 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Re
             };
             kunit.add(&verdict);
             let log = format!("    log: {}\n", outcome.log.display());
-            results.add(ui, format!("kunit:{}@{name}", case.name), verdict, &log);
+            let test = format!("kunit:{}@{name}", case.name);
+            results.add_recalled(ui, test, verdict, &log, recalled);
         }
         if kunit.total == 0 && host.spec.vector_lengths == VectorLengths::All {
             results.add(
@@ -686,7 +705,10 @@ fn judge(ctx: &Context, host: &Ran, ran: &[Ran], source: &Path, results: &mut Re
         faults: caught,
         contests: Contests::of(&reports),
         warnings: outcome.warnings.len(),
-        seconds: (!outcome.earlier).then_some(outcome.elapsed.as_secs_f64()),
+        seconds: outcome
+            .recalled
+            .is_none()
+            .then_some(outcome.elapsed.as_secs_f64()),
     };
     HostRow::new(&host.spec, Some(ran))
 }

@@ -132,7 +132,7 @@ fn rsync(
 
 /// Changes whenever the source does. What we unpacked does not change; a tree
 /// of the user is looked through.
-fn signature(source: &Source) -> Result<String> {
+pub fn signature(source: &Source) -> Result<String> {
     if source.unpacked {
         return Ok(source.path.display().to_string());
     }

@@ -58,6 +58,11 @@ impl Assembly {
         Ok(folder(rust)?.join(compile::FOLDER).join(self.rust.file))
     }
 
+    /// The object of the kernel `c`.
+    pub fn c(&self, c: &Kernel) -> Result<PathBuf> {
+        Ok(folder(c)?.join(self.c))
+    }
+
     /// Compares what the kernels `c` and `rust` have.
     pub fn verdict(&self, ctx: &Context, c: &Kernel, rust: &Kernel) -> (Verdict, String) {
         let compared = self
@@ -70,7 +75,7 @@ impl Assembly {
     /// number of ways through it.
     pub fn compare(&self, ctx: &Context, c: &Kernel, rust: &Path) -> Result<usize> {
         let glossary = glossary(&source::find(ctx)?.path)?;
-        let c = Code::read(&folder(c)?.join(self.c))?;
+        let c = Code::read(&self.c(c)?)?;
         compare::compare(&glossary, &c, &Code::read(rust)?)
     }
 }

@@ -178,6 +178,18 @@ impl<'a> Page<'a> {
         )
     }
 
+    /// What there is to say of tests that did not run, as it was known what they come to.
+    fn recalled(&self) -> Option<String> {
+        match self.record.tests.recalled() {
+            0 => None,
+            1 => Some("A test was recalled: nothing that it depends on had changed.".to_owned()),
+            count => Some(format!(
+                "{} tests were recalled: nothing that they depend on had changed.",
+                number(count as u64)
+            )),
+        }
+    }
+
     fn failed_unit_tests(&self) -> Vec<(&UnitTest, &str)> {
         let tests = self.record.unit_tests.iter();
         let failed = tests.filter_map(|test| match &test.verdict {

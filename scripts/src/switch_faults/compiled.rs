@@ -4,6 +4,8 @@
 use super::list::{Fault, Judge};
 use crate::compile::Compiler;
 use crate::context::Context;
+use crate::digest;
+use crate::earlier::Inputs;
 use crate::entry::{self, Assembly};
 use crate::kernel::Kernel;
 use crate::progress::Step;
@@ -16,6 +18,7 @@ pub struct Compiled<'a> {
     ctx: &'a Context,
     compiler: Compiler,
     c: &'a Kernel,
+    rust: &'a Kernel,
 }
 
 /// An object that was to be compiled.
@@ -28,12 +31,26 @@ struct Tried {
 
 impl<'a> Compiled<'a> {
     /// One with the kernels that were built.
-    pub fn new(ctx: &'a Context, c: &'a Kernel, rust: &Kernel) -> Result<Self> {
+    pub fn new(ctx: &'a Context, c: &'a Kernel, rust: &'a Kernel) -> Result<Self> {
         Ok(Self {
             ctx,
             compiler: Compiler::new(ctx, rust)?,
             c,
+            rust,
         })
+    }
+
+    /// With all that decides what these judges say, but for the fault.
+    pub fn inputs(&self, mut inputs: Inputs) -> Result<Inputs> {
+        let ctx = self.ctx;
+        inputs = inputs.kernel(ctx, self.c).kernel(ctx, self.rust);
+        for assembly in entry::ALL {
+            let object = assembly.rust;
+            inputs = inputs
+                .value(object.file, &self.compiler.signature(object)?)
+                .value(assembly.test, &digest::of_file(&assembly.c(self.c)?)?);
+        }
+        Ok(inputs)
     }
 
     /// The assembly in the object that has the file of a fault.

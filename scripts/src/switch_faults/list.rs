@@ -120,7 +120,8 @@ pub fn read(checkout: &Path) -> Result<Vec<Fault>> {
     parse(&text).with_context(|| format!("{PATH} is not a list of faults"))
 }
 
-fn parse(text: &str) -> Result<Vec<Fault>> {
+/// Reads a list.
+pub fn parse(text: &str) -> Result<Vec<Fault>> {
     let list: List = toml::from_str(text)?;
     let mut names = BTreeSet::new();
     for fault in &list.fault {

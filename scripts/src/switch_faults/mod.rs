@@ -8,6 +8,7 @@ mod list;
 mod simulated;
 
 use crate::context::Context;
+use crate::earlier::{self, Came, Inputs};
 use crate::faults;
 use crate::kernel::Kernel;
 use crate::libtest::UnitTest;
@@ -29,16 +30,21 @@ pub fn steps_to_come(ctx: &Context) -> Result<usize> {
     Ok(faults.len() + judges.count())
 }
 
-/// Makes all mistakes, one at a time, or those with `only` in their names. The
-/// kernels have been built from this checkout, and `unit_tests` have run in it.
-pub fn run(
-    ctx: &Context,
-    c: &Kernel,
-    rust: &Kernel,
-    only: &str,
-    unit_tests: &[UnitTest],
-    results: &mut Results,
-) -> Result<usize> {
+/// What the mistakes are made in.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// A kernel that was built from this checkout.
+    pub c: &'a Kernel,
+    /// Another one.
+    pub rust: &'a Kernel,
+    /// The unit tests that have run in it.
+    pub unit_tests: &'a [UnitTest],
+    /// Whether what was noticed in an earlier run is recalled.
+    pub recall: bool,
+}
+
+/// Makes all mistakes, one at a time, or those with `only` in their names.
+pub fn run(ctx: &Context, given: Given<'_>, only: &str, results: &mut Results) -> Result<usize> {
     let mut faults = list::read(&ctx.checkout)?;
     faults.retain(|fault| name(fault).contains(only));
     for judge in Judge::ALL {
@@ -46,26 +52,28 @@ pub fn run(
         if faults.is_empty() {
             continue;
         }
+        let trial = Trial {
+            ctx,
+            judge,
+            recall: given.recall,
+            faults: &faults,
+        };
         match judge {
             Judge::Build | Judge::Entry => {
-                let compiled = Compiled::new(ctx, c, rust)?;
-                try_all(
-                    ctx,
-                    judge,
-                    &faults,
+                let compiled = Compiled::new(ctx, given.c, given.rust)?;
+                trial.all(
                     results,
+                    |inputs| compiled.inputs(inputs),
                     |step| compiled.control(judge, &faults, step),
                     |fault, step| compiled.noticed(fault, step),
                 );
             }
             Judge::SimulatedCpu => {
                 let simulated = Simulated::new(ctx)?;
-                try_all(
-                    ctx,
-                    judge,
-                    &faults,
+                trial.all(
                     results,
-                    |step| simulated.control(&faults, unit_tests, step),
+                    |inputs| simulated.inputs(inputs),
+                    |step| simulated.control(&faults, given.unit_tests, step),
                     |fault, step| simulated.noticed(fault, step),
                 );
             }
@@ -79,35 +87,195 @@ fn name(fault: &Fault) -> String {
     format!("{}switch-{}", faults::PREFIX, fault.name)
 }
 
-/// Has a judge look at the sources as they are, and at each fault: two at a time, so
-/// that the tests of one run while the next is compiled.
-fn try_all(
-    ctx: &Context,
+/// A judge, and what it has to judge.
+struct Trial<'a> {
+    ctx: &'a Context,
     judge: Judge,
-    faults: &[&Fault],
-    results: &mut Results,
-    control: impl FnOnce(&Step) -> Result<()>,
-    noticed: impl Fn(&Fault, &Step) -> Result<()> + Sync,
-) {
-    let test = format!("switch-faults/none-{}", judge.name());
-    let (verdict, detail) = one(ctx, &test, control);
-    let as_it_is = verdict == Verdict::Passed;
-    results.add(&ctx.ui, test.clone(), verdict, &detail);
-    let verdicts = side_by_side(faults.to_vec(), 2, |fault| {
-        one(ctx, &name(fault), |step| {
-            anyhow::ensure!(as_it_is, "not tried: {test} failed");
-            noticed(fault, step)
-        })
-    });
-    for (fault, (verdict, detail)) in faults.iter().zip(verdicts) {
-        results.add(&ctx.ui, name(fault), verdict, &detail);
+    recall: bool,
+    faults: &'a [&'a Fault],
+}
+
+impl Trial<'_> {
+    /// Has the judge look at the sources as they are, and at each fault: two at a time,
+    /// so that the tests of one run while the next is compiled. `inputs` adds what the
+    /// judge depends on.
+    fn all(
+        &self,
+        results: &mut Results,
+        inputs: impl Fn(Inputs) -> Result<Inputs> + Sync,
+        control: impl FnOnce(&Step) -> Result<()>,
+        noticed: impl Fn(&Fault, &Step) -> Result<()> + Sync,
+    ) {
+        let ui = &self.ctx.ui;
+        let none = format!("switch-faults/none-{}", self.judge.name());
+        let came = self.one(&none, self.recall, self.faults, &inputs, control);
+        let as_it_is = came.result.is_ok();
+        let add = |results: &mut Results, name: String, came: Came<()>| {
+            let recalled = came.recalled;
+            let (verdict, detail) = Verdict::of(came.result);
+            results.add_recalled(ui, name, verdict, &detail, recalled.as_deref());
+        };
+        add(results, none.clone(), came);
+        let verdicts = side_by_side(self.faults.to_vec(), 2, |fault| {
+            let recall = self.recall && as_it_is;
+            self.one(&name(fault), recall, &[fault], &inputs, |step| {
+                anyhow::ensure!(as_it_is, "not tried: {none} failed");
+                noticed(fault, step)
+            })
+        });
+        for (fault, came) in self.faults.iter().zip(verdicts) {
+            add(results, name(fault), came);
+        }
+    }
+
+    /// Runs a test that is about `faults`, or recalls that it passed.
+    fn one(
+        &self,
+        name: &str,
+        recall: bool,
+        faults: &[&Fault],
+        inputs: impl Fn(Inputs) -> Result<Inputs>,
+        test: impl FnOnce(&Step) -> Result<()>,
+    ) -> Came<()> {
+        let step = self.ctx.ui.step(name);
+        let inputs = || {
+            inputs(of_faults(
+                Inputs::of(self.ctx, name).judge(self.ctx)?,
+                faults,
+            ))
+        };
+        let came = earlier::recall_or_run(self.ctx, recall, inputs, || test(&step));
+        let word = if came.result.is_ok() {
+            "passed"
+        } else {
+            "FAILED"
+        };
+        step.end(&earlier::outcome(came.recalled.as_deref(), word));
+        came
     }
 }
 
-/// Runs a test.
-fn one(ctx: &Context, name: &str, test: impl FnOnce(&Step) -> Result<()>) -> (Verdict, String) {
-    let step = ctx.ui.step(name);
-    let (verdict, detail) = Verdict::of(test(&step));
-    step.end(verdict.word());
-    (verdict, detail)
+/// With all that the list says of `faults`.
+fn of_faults(inputs: Inputs, faults: &[&Fault]) -> Inputs {
+    faults.iter().fold(inputs, |inputs, fault| {
+        inputs.value(&fault.name, &format!("{fault:?}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::earlier::tests::context;
+    use anyhow::ensure;
+    use std::sync::Mutex;
+
+    const FAULT: &str = "[[fault]]\nname = 'a'\nfile = 'f.rs'\ntext = 'one'\n\
+        replacement = 'two'\nwhy = 'w'\njudge = 'build'\nsays = 's'\n";
+
+    /// A judge that says what it looks at.
+    struct Fake {
+        looked_at: Mutex<Vec<String>>,
+        as_it_is: bool,
+        notices: bool,
+    }
+
+    impl Fake {
+        fn look_at(&self, what: &str) {
+            self.looked_at.lock().unwrap().push(what.to_owned());
+        }
+    }
+
+    /// Tries the faults in `list`. Returns what was looked at, and how many of the tests
+    /// passed.
+    fn try_all(ctx: &Context, list: &str, kernel: &str, fake: Fake) -> (Vec<String>, usize) {
+        let faults = list::parse(list).unwrap();
+        let trial = Trial {
+            ctx,
+            judge: Judge::Build,
+            recall: true,
+            faults: &faults.iter().collect::<Vec<_>>(),
+        };
+        let mut results = Results::default();
+        trial.all(
+            &mut results,
+            |inputs| Ok(inputs.value("kernel", kernel)),
+            |_| {
+                fake.look_at("none");
+                ensure!(fake.as_it_is, "it does not compile");
+                Ok(())
+            },
+            |fault, _| {
+                fake.look_at(&fault.name);
+                ensure!(fake.notices, "not noticed");
+                Ok(())
+            },
+        );
+        let mut looked_at = fake.looked_at.into_inner().unwrap();
+        looked_at.sort();
+        (looked_at, results.counts().0)
+    }
+
+    fn fake() -> Fake {
+        Fake {
+            looked_at: Mutex::default(),
+            as_it_is: true,
+            notices: true,
+        }
+    }
+
+    #[test]
+    fn what_was_noticed_is_recalled_until_something_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = context(dir.path(), "a");
+        let try_all = |list: &str, kernel| try_all(&ctx, list, kernel, fake());
+        let two = format!("{FAULT}{}", FAULT.replace("'a'", "'b'"));
+        assert_eq!(
+            try_all(&two, "1"),
+            (vec!["a".into(), "b".into(), "none".into()], 3)
+        );
+        assert_eq!(try_all(&two, "1"), (vec![], 3), "recalled, and counted");
+        // Each part of an entry, of that fault alone.
+        for (what, instead) in [
+            ("'f.rs'", "'g.rs'"),
+            ("'one'", "'ones'"),
+            ("'two'", "'twos'"),
+            ("'w'", "'v'"),
+            ("'s'", "'t'"),
+        ] {
+            let changed = two.replacen(what, instead, 1);
+            let expected = vec!["a".into(), "none".into()];
+            assert_eq!(try_all(&changed, "1"), (expected, 3), "{instead}");
+            assert_eq!(try_all(&changed, "1"), (vec![], 3), "{instead}");
+        }
+        assert_eq!(try_all(&two, "2").0.len(), 3, "another kernel");
+        // What judges.
+        std::fs::write(ctx.checkout.join("scripts/src/main.rs"), "").unwrap();
+        assert_eq!(try_all(&two, "2").0.len(), 3);
+        assert_eq!(try_all(&two, "2").0.len(), 0);
+    }
+
+    #[test]
+    fn nothing_is_recalled_of_a_judge_that_takes_anything_for_a_fault() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = context(dir.path(), "a");
+        let unnoticed = || Fake {
+            notices: false,
+            ..fake()
+        };
+        let both = || vec!["a".to_owned(), "none".to_owned()];
+        assert_eq!(try_all(&ctx, FAULT, "1", unnoticed()), (both(), 1));
+        let again = try_all(&ctx, FAULT, "1", unnoticed());
+        assert_eq!(again, (vec!["a".to_owned()], 1), "a failure is not kept");
+        assert_eq!(try_all(&ctx, FAULT, "1", fake()).1, 2);
+        // The other fault of the same list makes the judge look at the sources again.
+        let two = format!("{FAULT}{}", FAULT.replace("'a'", "'b'"));
+        let blind = Fake {
+            as_it_is: false,
+            ..fake()
+        };
+        assert_eq!(
+            try_all(&ctx, &two, "1", blind),
+            (vec!["none".to_owned()], 0)
+        );
+    }
 }

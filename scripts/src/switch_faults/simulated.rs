@@ -3,12 +3,13 @@
 //! sources.
 
 use super::list::Fault;
-use crate::changed_copy::ChangedCopy;
+use crate::changed_copy::{self, ChangedCopy};
 use crate::context::Context;
+use crate::earlier::Inputs;
 use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
-use crate::{files, process};
+use crate::{files, process, source};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ pub struct Simulated<'a> {
     /// With one fault at a time in it.
     copy: Mutex<ChangedCopy<'a>>,
     tests_folder: PathBuf,
+    /// What compiles them.
+    cargo: Command,
 }
 
 impl<'a> Simulated<'a> {
@@ -30,8 +33,17 @@ impl<'a> Simulated<'a> {
         Ok(Self {
             ctx,
             tests_folder: copy.tests_folder(),
+            cargo: copy.cargo_for_tests()?,
             copy: Mutex::new(copy),
         })
+    }
+
+    /// With all that decides what this judge says, but for the fault.
+    pub fn inputs(&self, inputs: Inputs) -> Result<Inputs> {
+        inputs
+            .command(self.ctx, &self.cargo)
+            .files(self.ctx, &changed_copy::FOLDERS)?
+            .source(&source::find(self.ctx)?)
     }
 
     /// Compiles the tests with `fault` made, or with none, and returns the program.

@@ -173,18 +173,10 @@ impl Checker {
         self.compare()
     }
 
-    /// Checks until `duration` is over and hands each corruption to `report`.
-    pub fn run_for(&mut self, duration: Duration, mut report: impl FnMut(&Mismatch)) -> Tally {
-        let end = Instant::now() + duration;
-        let mut tally = Tally::default();
-        while Instant::now() < end {
-            tally.checks += 1;
-            if let Err(mismatch) = self.check() {
-                tally.corruptions += 1;
-                report(&mismatch);
-            }
-        }
-        tally
+    /// Checks until `duration` is over, but once at least, and hands each corruption
+    /// to `report`.
+    pub fn run_for(&mut self, duration: Duration, report: impl FnMut(&Mismatch)) -> Tally {
+        check_until(Instant::now() + duration, || self.check(), report)
     }
 
     fn prepare(&mut self) {
@@ -277,7 +269,53 @@ impl Checker {
     }
 }
 
+/// Does `check` until `end`. The first one does not ask for the time: a thread that
+/// comes to run late has checked something all the same.
+fn check_until(
+    end: Instant,
+    mut check: impl FnMut() -> Result<(), Box<Mismatch>>,
+    mut report: impl FnMut(&Mismatch),
+) -> Tally {
+    let mut tally = Tally::default();
+    loop {
+        tally.checks += 1;
+        if let Err(mismatch) = check() {
+            tally.corruptions += 1;
+            report(&mismatch);
+        }
+        if Instant::now() >= end {
+            return tally;
+        }
+    }
+}
+
 /// SVCR.SM: streaming mode.
 const SVCR_SM: u64 = 1;
 /// SVCR.ZA: ZA and ZT0 are on.
 const SVCR_ZA: u64 = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_check_though_the_time_is_over() {
+        let tally = check_until(Instant::now(), || Ok(()), |_| {});
+        let once = Tally {
+            checks: 1,
+            corruptions: 0,
+        };
+        assert_eq!(tally, once);
+    }
+
+    #[test]
+    fn checks_go_on_until_the_time_is_over() {
+        let end = Instant::now() + Duration::from_millis(20);
+        let check = || {
+            std::thread::sleep(Duration::from_millis(1));
+            Ok(())
+        };
+        assert!(check_until(end, check, |_| {}).checks > 1);
+        assert!(Instant::now() >= end);
+    }
+}

@@ -109,8 +109,8 @@ fn modes(lengths: &[usize]) -> Vec<Mode> {
     modes
 }
 
-/// Goes through `modes` until `end`, with `slice` for each. Also returns the
-/// SVE vector lengths that were used.
+/// Goes through `modes` until `end`, with `slice` for each, and checks once at
+/// least. Also returns the SVE vector lengths that were used.
 fn check_until(
     end: Instant,
     slice: Duration,
@@ -118,28 +118,42 @@ fn check_until(
     modes: &[Mode],
     reported: &AtomicU32,
 ) -> Result<(Tally, BTreeSet<usize>), Error> {
-    let mut tally = Tally::default();
     let mut lengths = BTreeSet::new();
-    for mode in modes.iter().cycle() {
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            break;
-        }
-        let mut checker =
-            Checker::new(seed, *mode).map_err(|error| format!("{mode:?}: {error}"))?;
+    let tally = in_turn(end, slice, modes, |mode, duration| {
+        let mut checker = Checker::new(seed, mode).map_err(|error| format!("{mode:?}: {error}"))?;
         if checker.check_wrongly().is_ok() {
             return Err(format!("{mode:?}: a wrong register was not noticed"));
         }
         if let Mode::Sve { vl } = mode {
-            lengths.insert(*vl);
+            lengths.insert(vl);
         }
-        tally += checker.run_for(left.min(slice), |mismatch| {
+        Ok(checker.run_for(duration, |mismatch| {
             if reported.fetch_add(1, Ordering::Relaxed) < REPORTED {
                 report::send(&corruption(seed, mismatch));
             }
-        });
-    }
+        }))
+    })?;
     Ok((tally, lengths))
+}
+
+/// Has one of `modes` after the other checked until `end`, for `slice` at most. The
+/// first one is checked whatever the time is: on a machine with much to do, it may be
+/// over before this thread comes to run.
+fn in_turn(
+    end: Instant,
+    slice: Duration,
+    modes: &[Mode],
+    mut check: impl FnMut(Mode, Duration) -> Result<Tally, Error>,
+) -> Result<Tally, Error> {
+    let mut tally = Tally::default();
+    for mode in modes.iter().cycle() {
+        let left = end.saturating_duration_since(Instant::now());
+        tally += check(*mode, left.min(slice))?;
+        if Instant::now() >= end {
+            break;
+        }
+    }
+    Ok(tally)
 }
 
 fn corruption(thread: u16, mismatch: &Mismatch) -> Event {
@@ -177,4 +191,46 @@ fn disturb(cpu: usize, over: &AtomicBool, device_reads: &AtomicU64) -> Result<()
         thread::sleep(DEVICE_PAUSE);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: Tally = Tally {
+        checks: 1,
+        corruptions: 0,
+    };
+
+    #[test]
+    fn a_thread_that_runs_late_checks_once() {
+        let mut checked = Vec::new();
+        let tally = in_turn(Instant::now(), SLICE.1, &modes(&[16, 32]), |mode, left| {
+            checked.push((mode, left));
+            Ok(ONE)
+        });
+        let first = Mode::Fpsimd { syscalls: true };
+        assert_eq!(checked, [(first, Duration::ZERO)]);
+        assert_eq!(tally, Ok(ONE));
+    }
+
+    #[test]
+    fn all_modes_have_their_turn() {
+        let all = modes(&[16, 32]);
+        let mut checked = Vec::new();
+        let end = Instant::now() + Duration::from_millis(20);
+        in_turn(end, Duration::from_millis(2), &all, |mode, left| {
+            assert!(left <= Duration::from_millis(2));
+            thread::sleep(Duration::from_millis(1));
+            checked.push(mode);
+            Ok(ONE)
+        })
+        .unwrap();
+        assert!(Instant::now() >= end);
+        let turns = checked.iter().zip(all.iter().cycle());
+        assert!(turns.clone().count() > 1);
+        for (checked, mode) in turns {
+            assert_eq!(checked, mode);
+        }
+    }
 }

@@ -202,6 +202,20 @@ fn program(path: &str, arguments: &[String], counts: Counts) -> Start {
     }
 }
 
+/// What an AArch32 guest is told.
+fn aarch32_arguments(numbers: &mut ChaCha8Rng) -> [String; 7] {
+    [
+        "--seconds".to_owned(),
+        numbers.random_range(2..=6).to_string(),
+        "--vcpus".to_owned(),
+        numbers.random_range(1..=MOST_VCPUS).to_string(),
+        "--alter".to_owned(),
+        "none".to_owned(),
+        // Everything else takes the CPU away from its vCPUs for as long as it likes.
+        "--busy-host".to_owned(),
+    ]
+}
+
 /// AArch32 guests, where the CPU can have any, and guests that go from one VM to
 /// another with all their SVE registers.
 pub fn others(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
@@ -209,14 +223,7 @@ pub fn others(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
     let mut with_aarch32 = true;
     while soak.over.wait(pace.next(&mut numbers)) {
         if with_aarch32 && numbers.random_ratio(2, 3) {
-            let arguments = [
-                "--seconds".to_owned(),
-                numbers.random_range(2..=6).to_string(),
-                "--vcpus".to_owned(),
-                numbers.random_range(1..=MOST_VCPUS).to_string(),
-                "--alter".to_owned(),
-                "none".to_owned(),
-            ];
+            let arguments = aarch32_arguments(&mut numbers);
             match program(AARCH32, &arguments, Counts::Result).run(soak)? {
                 Some(Meaning::Passed) => {
                     soak.counters.guests.add(1);
@@ -277,6 +284,15 @@ mod tests {
         let protected: Vec<_> = guests.iter().filter(|guest| guest.protected).collect();
         assert!(!protected.is_empty() && protected.len() < guests.len());
         assert!(protected.iter().all(|guest| guest.sve == Sve::All));
+    }
+
+    #[test]
+    fn no_preemptions_are_demanded_of_aarch32_guests() {
+        let mut numbers = numbers(1, 0);
+        for _ in 0..20 {
+            let arguments = aarch32_arguments(&mut numbers);
+            assert!(arguments.iter().any(|argument| argument == "--busy-host"));
+        }
     }
 
     #[test]
