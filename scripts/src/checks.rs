@@ -7,7 +7,7 @@ use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
-use crate::{documents, explored, files, process, programs, source, tree};
+use crate::{documents, explored, files, process, programs, series, source, tree};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,7 +24,7 @@ pub struct Check {
 const UNIT_TESTS: &str = "unit-tests/";
 
 /// All checks, cheapest first.
-pub const ALL: [Check; 12] = [
+pub const ALL: [Check; 13] = [
     Check {
         name: "spdx",
         run: spdx,
@@ -56,6 +56,10 @@ pub const ALL: [Check; 12] = [
     Check {
         name: "checkpatch",
         run: checkpatch,
+    },
+    Check {
+        name: "series/same-tree",
+        run: series::check,
     },
     Check {
         name: "clippy/scripts",

@@ -53,6 +53,7 @@ mod reference;
 mod report;
 mod results;
 mod run;
+mod series;
 mod side_by_side;
 mod soak;
 mod source;
@@ -99,6 +100,8 @@ enum Command {
         /// The kernel tree
         tree: PathBuf,
     },
+    /// Make patches that can be sent, and print where they are
+    Patches,
     /// Build kernels and print where each Image is
     Build {
         /// Which ones
@@ -213,6 +216,7 @@ impl Command {
         match self {
             Self::Source => "source",
             Self::Apply { .. } => "apply",
+            Self::Patches => "patches",
             Self::Build { .. } => "build",
             Self::RustAnalyzer => "rust-analyzer",
             Self::Programs => "programs",
@@ -257,6 +261,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
     match command {
         Command::Source => println!("{}", source::find(&ctx)?.path.display()),
         Command::Apply { reverse, tree } => apply(&ctx, tree, *reverse)?,
+        Command::Patches => return series::patches(&ctx),
         Command::Build { variants } => {
             for &variant in variants {
                 println!("{}", kernel::build(&ctx, variant)?.image.display());

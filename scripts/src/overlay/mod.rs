@@ -4,12 +4,13 @@
 
 mod folders;
 mod journal;
-mod patch;
+pub mod patch;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use folders::{in_tree, Overlay};
+pub use state::STATE;
 
 use crate::digest;
 use crate::error::hinted;
@@ -56,6 +57,19 @@ pub fn reverse(tree: &Path) -> Result<Outcome> {
         None => Ok(Outcome::Unchanged),
         Some(plan) => plan.carry_out(tree),
     }
+}
+
+/// Paths in `tree` of what [`apply`] put there or changed, and of its record.
+pub fn put_there(tree: &Path) -> Result<Vec<String>> {
+    let Some(state) = State::read(tree)? else {
+        return Ok(Vec::new());
+    };
+    let mut paths: Vec<String> = state.files.into_keys().collect();
+    for (name, text) in &state.patches {
+        paths.extend(parse(name, text)?.into_iter().map(|patch| patch.path));
+    }
+    paths.push(STATE.to_owned());
+    Ok(paths)
 }
 
 /// Locks the folder itself, which leaves no file behind.
