@@ -233,7 +233,8 @@ impl Command {
 }
 
 fn apply(ctx: &Context, tree: &Path, reverse: bool) -> Result<()> {
-    version::Version::of_tree(tree)?.check(&tree.display().to_string())?;
+    let version = version::Version::of_tree(tree)?;
+    version.check(&tree.display().to_string())?;
     let (outcome, done, nothing) = if reverse {
         (
             overlay::reverse(tree)?,
@@ -250,6 +251,9 @@ fn apply(ctx: &Context, tree: &Path, reverse: bool) -> Result<()> {
     match outcome {
         Outcome::Unchanged => println!("{}: {nothing}", tree.display()),
         Outcome::Changed(count) => println!("{}: {done} ({count} files)", tree.display()),
+    }
+    if let Some(untested) = version.untested() {
+        println!("{}: {untested}", tree.display());
     }
     Ok(())
 }
