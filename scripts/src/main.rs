@@ -22,6 +22,7 @@ mod context;
 mod cpio;
 mod digest;
 mod disk;
+mod distance;
 mod documents;
 mod entry;
 mod error;
@@ -102,6 +103,18 @@ enum Command {
     },
     /// Make patches that can be sent, and print where they are
     Patches,
+    /// List what changed between two kernels in the C that is replaced; KDIR has the history
+    Distance {
+        /// The older kernel
+        #[arg(long)]
+        from: String,
+        /// The newer one
+        #[arg(long)]
+        to: String,
+        /// The kernel that this is for, if it is not the older one
+        #[arg(long)]
+        base: Option<String>,
+    },
     /// Build kernels and print where each Image is
     Build {
         /// Which ones
@@ -217,6 +230,7 @@ impl Command {
             Self::Source => "source",
             Self::Apply { .. } => "apply",
             Self::Patches => "patches",
+            Self::Distance { .. } => "distance",
             Self::Build { .. } => "build",
             Self::RustAnalyzer => "rust-analyzer",
             Self::Programs => "programs",
@@ -266,6 +280,9 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         Command::Source => println!("{}", source::find(&ctx)?.path.display()),
         Command::Apply { reverse, tree } => apply(&ctx, tree, *reverse)?,
         Command::Patches => return series::patches(&ctx),
+        Command::Distance { from, to, base } => {
+            distance::distance(&ctx, from, to, base.as_deref())?
+        }
         Command::Build { variants } => {
             for &variant in variants {
                 println!("{}", kernel::build(&ctx, variant)?.image.display());
