@@ -2,12 +2,13 @@
 //! What the kernel's checkpatch.pl has to say about the series.
 
 use crate::progress::Step;
-use crate::{files, process, table};
+use crate::side_by_side::side_by_side;
+use crate::{context, files, process, table};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 
 /// A remark of checkpatch.pl.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,28 +24,34 @@ pub struct Remark {
 /// Looks through `mails` with the script of the kernel tree `source`.
 pub fn run(source: &Path, mails: &[PathBuf], log: &Path, step: &Step) -> Result<Vec<Remark>> {
     files::remove_all(log)?;
-    let mut command = Command::new("perl");
-    command
-        .current_dir(source)
-        .args([
-            "scripts/checkpatch.pl",
-            "--strict",
-            "--show-types",
-            "--terse",
-            // Asked once, of all: whether MAINTAINERS has each file that is added.
-            "--ignore=FILE_PATH_CHANGES",
-        ])
-        .args(mails);
-    let status = process::run_status(&mut command, log, step)?;
+    let look = |mail: &PathBuf| {
+        let mut command = Command::new("perl");
+        command
+            .current_dir(source)
+            .args([
+                "scripts/checkpatch.pl",
+                "--strict",
+                "--show-types",
+                "--terse",
+                // Asked once, of all: whether MAINTAINERS has each file that is added.
+                "--ignore=FILE_PATH_CHANGES",
+            ])
+            .arg(mail);
+        process::run_status(&mut command, log, step)
+    };
+    // It asks for the maintainers of each file, which takes a while.
+    let ends = side_by_side(mails.iter().collect(), context::cpus(), look);
+    let ends: Vec<ExitStatus> = ends.into_iter().collect::<Result<_>>()?;
+    let failed = ends.into_iter().find(|end| !end.success());
     let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
     let found = remarks(&String::from_utf8_lossy(&text));
-    anyhow::ensure!(
-        status.success() == found.is_empty(),
-        "checkpatch.pl: {}, but {} remarks; log: {}",
-        process::describe(status),
-        found.len(),
-        log.display()
-    );
+    if let (Some(end), true) = (failed, found.is_empty()) {
+        anyhow::bail!(
+            "checkpatch.pl: {}, but it says nothing; log: {}",
+            process::describe(end),
+            log.display()
+        );
+    }
     Ok(found)
 }
 

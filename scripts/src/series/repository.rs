@@ -82,7 +82,9 @@ impl Repository {
             command.env_remove(name);
         }
         command
-            .args(["-c", "gc.auto=0", "-c", "safe.directory=*", "-C"])
+            .args(["-c", "gc.auto=0", "-c", "safe.directory=*"])
+            // It does not outlive this.
+            .args(["-c", "core.fsync=none", "-C"])
             .arg(self.path())
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -163,6 +165,9 @@ impl Repository {
             "--no-signature",
             "--zero-commit",
             "--no-renames",
+            // Hundreds of files that are new need not be named twice.
+            "--stat",
+            "--patch",
             &format!("--abbrev={DIGITS}"),
             "--output-directory",
             &into,
@@ -237,3 +242,119 @@ impl Repository {
 
 /// Who looks after what, in the tree.
 pub const MAINTAINERS: &str = "MAINTAINERS";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERIES: &str = "change-id = 'i'\n[cover]\nsubject = 'a: rust'\ntext = 't'\n\
+        [[step]]\nsubject = 'a: first'\nmessage = 'Why.'\nfiles = ['rust/']\n\
+        patches = [{ name = '0001', with = 'first' }]\n\
+        [[step]]\nsubject = 'a: second'\nmessage = 'Why, too.'\nfiles = ['Kconfig']\n\
+        patches = [{ name = '0001', with = 'second' }]\n";
+    const PATCH: &str = "diff --git a/a.c b/a.c\n--- a/a.c\n+++ b/a.c\n\
+        @@ -1,2 +1,3 @@\n one\n+first\n two\n@@ -5,2 +6,2 @@\n-five\n+second\n six\n";
+
+    struct Case {
+        source: tempfile::TempDir,
+        overlay: Overlay,
+        series: Series,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            let source = tempfile::tempdir().unwrap();
+            let text = "one\ntwo\nthree\nfour\nfive\nsix\n";
+            fs::write(source.path().join("a.c"), text).unwrap();
+            fs::write(source.path().join("unconcerned.c"), text).unwrap();
+            let file = |text: &str| File {
+                bytes: text.into(),
+                mode: 0o644,
+            };
+            let files = [
+                ("rust/a.rs", file("fn a() {}\n")),
+                ("arch/arm64/kvm/rust/Kconfig", file("config A\n")),
+            ];
+            Self {
+                source,
+                overlay: Overlay {
+                    files: files.map(|(path, file)| (path.to_owned(), file)).into(),
+                    patches: vec![("0001-x.patch".to_owned(), PATCH.to_owned())],
+                },
+                series: toml::from_str(SERIES).unwrap(),
+            }
+        }
+
+        fn make(&self, folder: &Path) -> (Repository, Vec<PathBuf>) {
+            let repository = Repository::new(
+                self.source.path(),
+                &self.overlay,
+                &Identity::of_nobody(),
+                "1764185563",
+            )
+            .unwrap();
+            let steps = self.series.steps(&self.overlay).unwrap();
+            repository.commit_steps(&steps, &self.overlay).unwrap();
+            let mails = repository.format(&self.series, "text", folder).unwrap();
+            (repository, mails)
+        }
+    }
+
+    fn replace(path: &Path, from: &str, to: &str) {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.contains(from), "{text}");
+        fs::write(path, text.replace(from, to)).unwrap();
+    }
+
+    #[test]
+    fn mails_make_the_tree_of_apply_or_the_difference_is_named() {
+        let case = Case::new();
+        let folder = tempfile::tempdir().unwrap();
+        let (repository, mails) = case.make(folder.path());
+        assert_eq!(mails.len(), 3);
+        let cover = fs::read_to_string(&mails[0]).unwrap();
+        assert!(cover.contains("Subject: [PATCH 0/2] a: rust\n"), "{cover}");
+        let first = fs::read_to_string(&mails[1]).unwrap();
+        assert!(first.contains("Signed-off-by: Nobody <"), "{first}");
+        repository.compare(&mails[1..], &case.overlay).unwrap();
+        replace(&mails[2], "+config A", "+config B");
+        let error = repository.compare(&mails[1..], &case.overlay).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains("M\tarch/arm64/kvm/rust/Kconfig"), "{error}");
+        replace(&mails[1], " two", " three");
+        let error = repository.compare(&mails[1..], &case.overlay).unwrap_err();
+        assert!(error.to_string().contains("git am refuses"), "{error}");
+    }
+
+    #[test]
+    fn the_same_input_makes_the_same_mails() {
+        let case = Case::new();
+        let read = || -> Vec<(Option<std::ffi::OsString>, Vec<u8>)> {
+            let folder = tempfile::tempdir().unwrap();
+            let (_, mails) = case.make(folder.path());
+            let of = |mail: &PathBuf| (mail.file_name().map(Into::into), fs::read(mail).unwrap());
+            mails.iter().map(of).collect()
+        };
+        assert_eq!(read(), read());
+    }
+
+    #[test]
+    fn lines_of_files_that_are_there_count() {
+        let case = Case::new();
+        let folder = tempfile::tempdir().unwrap();
+        let (repository, _) = case.make(folder.path());
+        let changed = repository.changed_lines(&case.overlay).unwrap();
+        assert_eq!(changed, [("a.c".to_owned(), 3)]);
+        let added = ["arch/arm64/kvm/rust/Kconfig", "rust/a.rs"];
+        assert_eq!(repository.added().unwrap(), added);
+    }
+
+    #[test]
+    fn a_tree_that_has_us_in_it_is_taken_without() {
+        let case = Case::new();
+        overlay::apply(case.source.path(), &case.overlay).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let (repository, mails) = case.make(folder.path());
+        repository.compare(&mails[1..], &case.overlay).unwrap();
+    }
+}
