@@ -11,6 +11,7 @@ mod repository;
 mod steps;
 
 use crate::context::Context;
+use crate::overlay::Overlay;
 use crate::progress::Step;
 use crate::source::{self, Source};
 use crate::version::Version;
@@ -23,8 +24,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use steps::Series;
-
-use crate::overlay::Overlay;
 
 /// The series as mails in a folder.
 struct Made {
@@ -56,8 +55,9 @@ fn make(ctx: &Context, source: &Source, identity: &Identity, folder: &Path) -> R
         steps.len()
     );
     let cover = mails.remove(0);
-    let mut text =
+    let text =
         fs::read_to_string(&cover).with_context(|| format!("cannot read {}", cover.display()))?;
+    let mut text = without_new_names(&text);
     text.push_str(&trailers(&series.change_id, base_commit(source).as_deref()));
     fs::write(&cover, text).with_context(|| format!("cannot write {}", cover.display()))?;
     Ok(Made {
@@ -76,6 +76,15 @@ fn cover_text(text: &str, version: &Version, lines: &Lines) -> String {
         text.trim(),
         lines.total()
     )
+}
+
+/// A cover letter without the names of new files, which its diffstat has already:
+/// git cannot be told to leave them out.
+fn without_new_names(text: &str) -> String {
+    let lines = text.split_inclusive('\n');
+    lines
+        .filter(|line| !line.starts_with(" create mode "))
+        .collect()
 }
 
 /// What b4 reads at the end of a cover letter.
@@ -164,6 +173,12 @@ pub fn check(ctx: &Context, _: &Path, _: &Step) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_files_are_named_once() {
+        let text = " a.rs | 1 +\n 1 file changed\n create mode 100644 a.rs\n\n";
+        assert_eq!(without_new_names(text), " a.rs | 1 +\n 1 file changed\n\n");
+    }
 
     #[test]
     fn b4_finds_what_it_looks_for() {
