@@ -10,11 +10,14 @@ EXIT ?= all
 HOURS ?= 2
 # How many mutants `make mutation-hosts` boots.
 COUNT ?= 100
+# The kernels that `make distance` compares, revisions of the git tree KDIR.
+FROM ?=
+TO ?=
 
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full report trace mutation mutation-hosts soak clean-cache
+.PHONY: help run test test-quick test-full report patches distance trace mutation mutation-hosts soak clean-cache
 
 help:
 	@echo 'make run         boot a Rust KVM host, run guests on it, show what happened'
@@ -24,6 +27,9 @@ help:
 	@echo 'make test-quick  formatting, lints, host-side tests and one boot'
 	@echo 'make test-full   also what takes minutes under emulation'
 	@echo 'make report      a page of what the last of these tests came to, and where it is'
+	@echo 'make patches     patches that can be sent, in steps, with a cover letter'
+	@echo 'make distance    what changed in the C that is replaced, FROM one kernel TO another;'
+	@echo '                 KDIR=tree has the history, BASE=revision is the kernel that this is for'
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
 	@echo '                 EXIT=all|hypercall|vgic-mmio|vmm-mmio|timer|first-fp, MODE and CPU as above'
 	@echo 'make mutation    change the logic in many small ways, each of which a test must notice'
@@ -51,6 +57,12 @@ test-full:
 
 report:
 	@scripts/xtask report
+
+patches:
+	@scripts/xtask patches
+
+distance:
+	@scripts/xtask distance --from '$(FROM)' --to '$(TO)' $(if $(BASE),--base '$(BASE)')
 
 trace:
 	@scripts/xtask trace --mode '$(MODE)' --cpu '$(CPU)' --exit '$(EXIT)'

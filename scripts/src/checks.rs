@@ -9,7 +9,7 @@ use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
-use crate::{documents, explored, files, process, programs, source, tree};
+use crate::{documents, explored, files, process, programs, series, source, tree};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -66,7 +66,7 @@ const UNIT_TESTS: &str = "unit-tests/";
 const EVERYTHING: &[&str] = &[""];
 
 /// All checks, cheapest first.
-pub const ALL: [Check; 12] = [
+pub const ALL: [Check; 13] = [
     Check {
         name: "spdx",
         run: Run::Quick(spdx),
@@ -98,6 +98,10 @@ pub const ALL: [Check; 12] = [
     Check {
         name: "checkpatch",
         run: Run::Quick(checkpatch),
+    },
+    Check {
+        name: "series/same-tree",
+        run: series::check,
     },
     Check {
         name: "clippy/scripts",

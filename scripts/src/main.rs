@@ -22,6 +22,7 @@ mod context;
 mod cpio;
 mod digest;
 mod disk;
+mod distance;
 mod documents;
 mod earlier;
 mod entry;
@@ -55,6 +56,7 @@ mod reference;
 mod report;
 mod results;
 mod run;
+mod series;
 mod side_by_side;
 mod soak;
 mod source;
@@ -100,6 +102,20 @@ enum Command {
         reverse: bool,
         /// The kernel tree
         tree: PathBuf,
+    },
+    /// Make patches that can be sent, and print where they are
+    Patches,
+    /// List what changed between two kernels in the C that is replaced; KDIR has the history
+    Distance {
+        /// The older kernel
+        #[arg(long)]
+        from: String,
+        /// The newer one
+        #[arg(long)]
+        to: String,
+        /// The kernel that this is for, if it is not the older one
+        #[arg(long)]
+        base: Option<String>,
     },
     /// Build kernels and print where each Image is
     Build {
@@ -215,6 +231,8 @@ impl Command {
         match self {
             Self::Source => "source",
             Self::Apply { .. } => "apply",
+            Self::Patches => "patches",
+            Self::Distance { .. } => "distance",
             Self::Build { .. } => "build",
             Self::RustAnalyzer => "rust-analyzer",
             Self::Programs => "programs",
@@ -231,7 +249,8 @@ impl Command {
 }
 
 fn apply(ctx: &Context, tree: &Path, reverse: bool) -> Result<()> {
-    version::Version::of_tree(tree)?.check(&tree.display().to_string())?;
+    let version = version::Version::of_tree(tree)?;
+    version.check(&tree.display().to_string())?;
     let (outcome, done, nothing) = if reverse {
         (
             overlay::reverse(tree)?,
@@ -249,6 +268,9 @@ fn apply(ctx: &Context, tree: &Path, reverse: bool) -> Result<()> {
         Outcome::Unchanged => println!("{}: {nothing}", tree.display()),
         Outcome::Changed(count) => println!("{}: {done} ({count} files)", tree.display()),
     }
+    if let Some(untested) = version.untested() {
+        println!("{}: {untested}", tree.display());
+    }
     Ok(())
 }
 
@@ -259,6 +281,10 @@ fn execute(arguments: &Arguments) -> Result<bool> {
     match command {
         Command::Source => println!("{}", source::find(&ctx)?.path.display()),
         Command::Apply { reverse, tree } => apply(&ctx, tree, *reverse)?,
+        Command::Patches => return series::patches(&ctx),
+        Command::Distance { from, to, base } => {
+            distance::distance(&ctx, from, to, base.as_deref())?
+        }
         Command::Build { variants } => {
             for &variant in variants {
                 println!("{}", kernel::build(&ctx, variant)?.image.display());

@@ -9,6 +9,9 @@ use std::path::Path;
 /// Version of Linux that the patches are for.
 pub const SUPPORTED: (u32, u32) = (7, 3);
 
+/// The last of its stable releases that all was tested with.
+pub const TESTED: u32 = 4;
+
 /// Version of a kernel tree.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Version {
@@ -72,6 +75,13 @@ impl Version {
         })
     }
 
+    /// What to say of a release that is not the one that all was tested with.
+    pub fn untested(&self) -> Option<String> {
+        let (major, minor) = SUPPORTED;
+        let other = self.patch != TESTED || !self.extra.is_empty();
+        other.then(|| format!("Linux {self}; tested with {major}.{minor}.{TESTED}"))
+    }
+
     /// Fails with one line unless the version is a release that is supported.
     pub fn check(&self, origin: &str) -> Result<()> {
         let supported = (self.major, self.minor) == SUPPORTED && !self.extra.starts_with("-rc");
@@ -98,6 +108,13 @@ mod tests {
     fn releases_of_the_series_pass_and_others_do_not() {
         let good = version("# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n");
         assert_eq!(good.to_string(), "7.3.4");
+        assert_eq!(good.untested(), None);
+        let newer = version("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 9\nEXTRAVERSION =\n");
+        newer.check("x").unwrap();
+        assert_eq!(
+            newer.untested().as_deref(),
+            Some("Linux 7.3.9; tested with 7.3.4")
+        );
         good.check("x").unwrap();
         for (text, shown) in [
             (

@@ -4,12 +4,13 @@
 
 mod folders;
 mod journal;
-mod patch;
+pub mod patch;
 mod state;
 #[cfg(test)]
 mod tests;
 
 pub use folders::{in_tree, Overlay};
+pub use state::STATE;
 
 use crate::digest;
 use crate::error::hinted;
@@ -56,6 +57,19 @@ pub fn reverse(tree: &Path) -> Result<Outcome> {
         None => Ok(Outcome::Unchanged),
         Some(plan) => plan.carry_out(tree),
     }
+}
+
+/// Paths in `tree` of what [`apply`] put there or changed, and of its record.
+pub fn put_there(tree: &Path) -> Result<Vec<String>> {
+    let Some(state) = State::read(tree)? else {
+        return Ok(Vec::new());
+    };
+    let mut paths: Vec<String> = state.files.into_keys().collect();
+    for (name, text) in &state.patches {
+        paths.extend(parse(name, text)?.into_iter().map(|patch| patch.path));
+    }
+    paths.push(STATE.to_owned());
+    Ok(paths)
 }
 
 /// Locks the folder itself, which leaves no file behind.
@@ -196,24 +210,33 @@ fn plan(tree: &Path, overlay: Option<&Overlay>) -> Result<Option<Plan>> {
         }
         view.changes.insert(path.clone(), Some(file.clone()));
     }
+    let mut problems = Vec::new();
+    let mut broken = BTreeSet::new();
+    let mut is_there = false;
     for (name, text) in &new.patches {
         for patch in parse(name, text)? {
+            // What changes a file further fails for the same reason.
+            if broken.contains(&patch.path) {
+                continue;
+            }
             if let Err(error) = view.patch(&patch) {
-                let hint = if view.patch(&patch.reversed()).is_ok() {
-                    "the tree has this change already, but no record of it; nothing was changed"
-                } else {
-                    "this tree does not match the patches; nothing was changed"
-                };
-                return Err(hinted(
-                    format!(
-                        "patches/{name} does not apply to {}: {}: {error:#}",
-                        tree.display(),
-                        patch.path
-                    ),
-                    hint,
+                is_there |= view.patch(&patch.reversed()).is_ok();
+                problems.push(format!(
+                    "patches/{name} does not apply to {}: {}: {error:#}",
+                    tree.display(),
+                    patch.path
                 ));
+                broken.insert(patch.path);
             }
         }
+    }
+    if !problems.is_empty() {
+        let hint = if is_there {
+            "the tree has this change already, but no record of it; nothing was changed"
+        } else {
+            "this tree does not match the patches; nothing was changed"
+        };
+        return Err(hinted(problems.join("\n"), hint));
     }
 
     let mut changes = BTreeMap::new();

@@ -197,9 +197,42 @@ impl Hunk {
     fn has_context(&self) -> bool {
         self.old.iter().any(|line| self.new.contains(line))
     }
+
+    /// The lines that only one side has.
+    fn changed(&self) -> impl Iterator<Item = &Vec<u8>> {
+        let gone = self.old.iter().filter(|line| !self.new.contains(line));
+        let added = self.new.iter().filter(|line| !self.old.contains(line));
+        gone.chain(added)
+    }
 }
 
 impl FilePatch {
+    /// How many pieces there are that can be applied on their own: its hunks, or
+    /// one where that cannot be.
+    pub fn pieces(&self) -> usize {
+        let whole = self.creates.is_some() || self.deletes.is_some() || self.mode.is_some();
+        match self.hunks.len() {
+            count if count > 0 && !whole => count,
+            _ => 1,
+        }
+    }
+
+    /// True where piece `number` adds or takes away a line that has `text` in it.
+    pub fn changes(&self, number: usize, text: &str) -> bool {
+        let only = self.only(number);
+        let mut lines = only.hunks.iter().flat_map(Hunk::changed);
+        lines.any(|line| String::from_utf8_lossy(line).contains(text))
+    }
+
+    /// Piece `number`.
+    pub fn only(&self, number: usize) -> Self {
+        let mut only = self.clone();
+        if self.pieces() > 1 {
+            only.hunks = vec![self.hunks[number].clone()];
+        }
+        only
+    }
+
     /// The patch that undoes this one.
     pub fn reversed(&self) -> Self {
         Self {
@@ -313,6 +346,23 @@ mod tests {
         let result = patch.apply(Some(&file(before))).unwrap().unwrap();
         assert_eq!(String::from_utf8_lossy(&result.bytes), after);
         assert_eq!(text(patch.reversed().apply(Some(&result)).unwrap()), before);
+    }
+
+    #[test]
+    fn pieces_apply_in_any_order() {
+        let patch = &parse(PATCH.as_bytes()).unwrap()[0];
+        assert_eq!(patch.pieces(), 2);
+        assert!(patch.changes(0, "TWO") && patch.changes(0, "two"));
+        assert!(!patch.changes(0, "one") && !patch.changes(0, "extra"));
+        assert!(patch.changes(1, "extra"));
+        let mut made = file("one\ntwo\nthree\nfour\nfive\nsix\n");
+        for number in [1, 0] {
+            made = patch.only(number).apply(Some(&made)).unwrap().unwrap();
+        }
+        assert_eq!(
+            text(Some(made)),
+            "one\nTWO\nthree\nfour\nfive\nextra\nsix\n"
+        );
     }
 
     #[test]

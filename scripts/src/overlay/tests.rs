@@ -183,6 +183,29 @@ fn second_patch_fails_and_nothing_changes() {
 }
 
 #[test]
+fn another_kernel_is_told_all_that_does_not_apply() {
+    let case = Case::new();
+    write(case.tree().join("arch/Kconfig"), "menu\nendmenu\n");
+    write(case.tree().join("arch/Makefile"), "obj-y += other.o\n");
+    write(
+        case.here().join("patches/0003-again.patch"),
+        &MAKEFILE_PATCH.replace("arch/new.c", "arch/newer.c"),
+    );
+    let pristine = case.snapshot();
+    let message = case.apply().unwrap_err().to_string();
+    for part in [
+        "patches/0001-kconfig.patch does not apply",
+        "arch/Kconfig: hunk 1 of 1",
+        "patches/0002-makefile.patch does not apply",
+        "arch/Makefile: hunk 1 of 1",
+    ] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert_eq!(message.lines().count(), 2, "each file once: {message}");
+    assert_eq!(case.snapshot(), pristine);
+}
+
+#[test]
 fn foreign_file_in_the_way_is_refused() {
     let case = Case::new();
     write(
