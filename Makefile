@@ -4,7 +4,7 @@
 # The host that `make run` and `make trace` boot.
 MODE ?= vhe
 CPU ?= max
-# The exits that `make trace` looks at.
+# The exits that `make trace` and `make bench` look at.
 EXIT ?= all
 # How long `make soak` takes in all.
 HOURS ?= 2
@@ -17,7 +17,8 @@ TO ?=
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full report patches distance trace mutation mutation-hosts soak clean-cache
+.PHONY: help run test test-quick test-full report patches distance trace bench mutation mutation-hosts soak
+.PHONY: clean-cache
 
 help:
 	@echo 'make run         boot a Rust KVM host, run guests on it, show what happened'
@@ -32,6 +33,10 @@ help:
 	@echo '                 KDIR=tree has the history, BASE=revision is the kernel that this is for'
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
 	@echo '                 EXIT=all|hypercall|vgic-mmio|vmm-mmio|timer|first-fp, MODE and CPU as above'
+	@echo 'make bench       count what C and Rust execute for each exit, in all modes, and judge it'
+	@echo '                 MODE, CPU and EXIT as above, with further exits: first-sve, vcpu-switch,'
+	@echo '                 ipi, run-idle, run-fp, run-idle-fp-guest, run-fp-fp-guest'
+	@echo '                 OUTPUT=folder of bench.json and bench.svg'
 	@echo 'make mutation    change the logic in many small ways, each of which a test must notice'
 	@echo 'make mutation-hosts  the same with booted hosts as the judge, for COUNT of the changes'
 	@echo 'make soak        everything at once, in all modes in turn, for HOURS in all; SEED=number'
@@ -66,6 +71,12 @@ distance:
 
 trace:
 	@scripts/xtask trace --mode '$(MODE)' --cpu '$(CPU)' --exit '$(EXIT)'
+
+# All modes, unless one is named on the command line.
+bench:
+	@scripts/xtask bench --cpu '$(CPU)' --exit '$(EXIT)' \
+		$(if $(filter command line environment,$(origin MODE)),--mode '$(MODE)') \
+		$(if $(OUTPUT),--output '$(OUTPUT)')
 
 mutation:
 	@scripts/xtask mutation

@@ -204,6 +204,11 @@ impl Cpu {
         matches!(self, Self::Max | Self::CortexA57)
     }
 
+    /// True where it has SVE.
+    pub fn has_sve(self) -> bool {
+        matches!(self, Self::Max | Self::NeoverseV1 | Self::NeoverseN2)
+    }
+
     /// True where QEMU's machine can have tag memory with this CPU.
     pub fn mte(self) -> bool {
         self == Self::Max

@@ -5,6 +5,7 @@
 
 mod apt;
 mod behaviours;
+mod bench;
 mod boot;
 mod build_proof;
 mod changed_copy;
@@ -185,6 +186,26 @@ enum Command {
         #[arg(long, default_value = "all")]
         exit: String,
     },
+    /// Count what C and Rust execute for each exit, and judge it
+    Bench {
+        /// vhe, nvhe, hvhe, protected, nested or all
+        #[arg(long, default_value = "all")]
+        mode: String,
+        /// max, neoverse-n1, neoverse-v1, neoverse-n2 or cortex-a57
+        #[arg(long, default_value = "max")]
+        cpu: String,
+        /// One of those of trace, first-sve, vcpu-switch, ipi, run-idle, run-fp,
+        /// run-idle-fp-guest, run-fp-fp-guest or all
+        #[arg(long, default_value = "all")]
+        exit: String,
+        /// The folder that bench.json and bench.svg are written to; that of the logs,
+        /// unless it is given
+        #[arg(long)]
+        output: Option<PathBuf>,
+        /// Boot all hosts twice: what is counted may differ by less than 1 %
+        #[arg(long)]
+        check_stable: bool,
+    },
     /// Have everything at work on a host at once, for hours
     Soak {
         /// How long in all: the modes share it
@@ -242,6 +263,7 @@ impl Command {
             Self::SwitchFaults { .. } => "switch-faults",
             Self::Mutation { .. } => "mutation",
             Self::Trace { .. } => "trace",
+            Self::Bench { .. } => "bench",
             Self::Soak { .. } => "soak",
             Self::Boot { .. } => "boot",
         }
@@ -318,7 +340,22 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         } => return mutation::run_on_hosts(&ctx, file, *count),
         Command::Trace { mode, cpu, exit } => {
             let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
-            return trace::trace(&ctx, mode, cpu, &trace::exits(exit)?);
+            return trace::trace(&ctx, mode, cpu, &trace::exits(exit, &trace::Exit::ALL)?);
+        }
+        Command::Bench {
+            mode,
+            cpu,
+            exit,
+            output,
+            check_stable,
+        } => {
+            let cpu: Cpu = parse("CPU", cpu)?;
+            let modes = match mode.as_str() {
+                "all" | "" => cpu.modes().to_vec(),
+                mode => vec![parse("MODE", mode)?],
+            };
+            let exits = trace::exits(exit, &trace::Exit::COUNTED)?;
+            return bench::bench(&ctx, cpu, &modes, &exits, output.as_deref(), *check_stable);
         }
         Command::Soak {
             hours,

@@ -58,10 +58,17 @@ const OURS: [&str; 9] = [
 ];
 /// Guests without an operating system that hosts have in /kvm-rust/guest: those
 /// of selftests/exits and selftests/syndromes.
-const BARE_GUESTS: [&str; 8] = [
+const BARE_GUESTS: [&str; 15] = [
     "exit-first-fp",
+    "exit-first-sve",
     "exit-hypercall",
+    "exit-ipi",
+    "exit-run-fp",
+    "exit-run-fp-fp-guest",
+    "exit-run-idle",
+    "exit-run-idle-fp-guest",
     "exit-timer",
+    "exit-vcpu-switch",
     "exit-vgic-mmio",
     "exit-vmm-mmio",
     "registers",

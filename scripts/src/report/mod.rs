@@ -11,6 +11,7 @@ mod in_a_browser;
 mod page;
 mod picture;
 
+pub use figures::{number, ratio};
 pub use in_a_browser::{verdict, TEST};
 
 use crate::behaviours;

@@ -238,6 +238,7 @@ mod tests {
             },
             functions: BTreeMap::new(),
             trace: trace.iter().map(access).collect(),
+            words: Vec::new(),
         }
     }
 

@@ -22,6 +22,7 @@ pub use allowed::{Allowed, Entry};
 pub use exit::Exit;
 pub use judge::{table, Costs};
 pub use tracer::{Tracer, ALLOWED};
+pub use window::{Counts, Function, Window};
 
 use crate::context::Context;
 use crate::error::hinted;
@@ -32,13 +33,12 @@ use crate::{files, table as text_table};
 use anyhow::Result;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use window::Window;
 
-/// The most common windows of one kernel.
-type Windows = BTreeMap<Exit, Window>;
+/// A window of each exit, of one kernel.
+pub type Windows = BTreeMap<Exit, Window>;
 
 /// The kernels that are compared.
-const KERNELS: [Variant; 2] = [Variant::C, Variant::Rust];
+pub const KERNELS: [Variant; 2] = [Variant::C, Variant::Rust];
 
 /// What C and Rust do in one mode on one CPU, at the same exits.
 #[derive(Debug)]
@@ -53,20 +53,21 @@ pub struct Traces {
     pub before: Option<String>,
 }
 
-/// Reads the user's EXIT; an unknown one lists those there are.
-pub fn exits(value: &str) -> Result<Vec<Exit>> {
+/// Reads the user's EXIT, which is one of `all` or all of them; an unknown one
+/// lists those there are.
+pub fn exits(value: &str, all: &[Exit]) -> Result<Vec<Exit>> {
     if value == "all" {
-        return Ok(Exit::ALL.to_vec());
+        return Ok(all.to_vec());
     }
-    match Exit::ALL.into_iter().find(|e| e.name() == value) {
-        Some(exit) => Ok(vec![exit]),
-        None => Err(hinted(
-            format!("EXIT={value} is not known"),
-            format!(
-                "EXIT is one of: all {}",
-                Exit::ALL.map(Exit::name).join(" ")
-            ),
-        )),
+    match all.iter().find(|e| e.name() == value) {
+        Some(exit) => Ok(vec![*exit]),
+        None => {
+            let names: Vec<&str> = all.iter().map(|e| e.name()).collect();
+            Err(hinted(
+                format!("EXIT={value} is not known"),
+                format!("EXIT is one of: all {}", names.join(" ")),
+            ))
+        }
     }
 }
 
@@ -207,9 +208,11 @@ mod tests {
 
     #[test]
     fn exits_are_all_or_one() {
-        assert_eq!(exits("all").unwrap(), Exit::ALL);
-        assert_eq!(exits("vmm-mmio").unwrap(), [Exit::VmmMmio]);
-        let error = exits("mmio").unwrap_err();
+        assert_eq!(exits("all", &Exit::ALL).unwrap(), Exit::ALL);
+        assert_eq!(exits("vmm-mmio", &Exit::ALL).unwrap(), [Exit::VmmMmio]);
+        assert_eq!(exits("ipi", &Exit::COUNTED).unwrap(), [Exit::Ipi]);
+        assert!(exits("ipi", &Exit::ALL).is_err());
+        let error = exits("mmio", &Exit::ALL).unwrap_err();
         assert_eq!(
             crate::error::hint(&error),
             Some("EXIT is one of: all hypercall vgic-mmio vmm-mmio timer first-fp")

@@ -74,17 +74,7 @@ impl Tracer {
     ) -> Result<Traces> {
         let (mode, cpu) = place;
         let record = |variant| {
-            let spec = Spec {
-                variant,
-                mode,
-                cpu,
-                vector_lengths: VectorLengths::All,
-                // The plugin looks for the kernel where vmlinux says it is.
-                parameters: "nokaslr".to_owned(),
-                plan: Plan {
-                    steps: exits.iter().map(|e| e.step()).collect(),
-                },
-            };
+            let spec = spec(variant, place, exits);
             self.record(ctx, built, &spec, exits, recall, step)
                 .with_context(|| format!("host {}", spec.name()))
         };
@@ -97,6 +87,25 @@ impl Tracer {
             rust: rust.windows,
             before: c.before,
         })
+    }
+
+    /// Boots C, then Rust, and takes the window of each exit that has the median
+    /// length.
+    pub fn measure(
+        &self,
+        ctx: &Context,
+        built: &Built,
+        place: (Mode, Cpu),
+        exits: &[Exit],
+        step: &Step,
+    ) -> Result<[Windows; 2]> {
+        let measure = |variant| {
+            let spec = spec(variant, place, exits);
+            self.record_now(ctx, built, &spec, step)
+                .and_then(|recording| self.medians(variant, &recording, exits))
+                .with_context(|| format!("host {}", spec.name()))
+        };
+        Ok([measure(Variant::C)?, measure(Variant::Rust)?])
     }
 
     /// The host of `spec` with a plugin that writes to `output`.
@@ -127,18 +136,15 @@ impl Tracer {
         recall: bool,
         step: &Step,
     ) -> Result<Recorded> {
-        let output = ctx
-            .log(&format!("recording-{}", spec.name()))
-            .with_extension("json");
-        let host = self.host(built, spec, &self.plugin, &output)?;
+        let output = output(ctx, spec);
         if spec.variant != Variant::C {
-            let outcome = boot::boot(ctx, &host, &built.programs, step)?;
-            check(&outcome)?;
+            let recording = self.record_now(ctx, built, spec, step)?;
             return Ok(Recorded {
-                windows: self.windows(spec.variant, &take(&output)?, exits)?,
+                windows: self.windows(spec.variant, &recording, exits)?,
                 before: None,
             });
         }
+        let host = self.host(built, spec, &self.plugin, &output)?;
         // Not where the plugin is and writes to, but what it is.
         let digest = digest::of_file(&self.plugin)?;
         let anywhere = self.host(built, spec, Path::new(&digest), Path::new("-"))?;
@@ -163,6 +169,33 @@ impl Tracer {
         })
     }
 
+    /// Boots a host, and returns what was recorded.
+    fn record_now(
+        &self,
+        ctx: &Context,
+        built: &Built,
+        spec: &Spec,
+        step: &Step,
+    ) -> Result<Vec<u8>> {
+        let output = output(ctx, spec);
+        let host = self.host(built, spec, &self.plugin, &output)?;
+        check(&boot::boot(ctx, &host, &built.programs, step)?)?;
+        take(&output)
+    }
+
+    /// The window of each exit that has the median length.
+    fn medians(&self, variant: Variant, recording: &[u8], exits: &[Exit]) -> Result<Windows> {
+        let recording =
+            serde_json::from_slice(recording).context("the plugin wrote no recording")?;
+        let image = &self.kernels[&variant];
+        let median = |&exit: &Exit| {
+            let window = Window::median(&recording, exit, image, &self.names)
+                .with_context(|| exit.name())?;
+            Ok((exit, window))
+        };
+        exits.iter().map(median).collect()
+    }
+
     /// The most common window of each exit.
     fn windows(&self, variant: Variant, recording: &[u8], exits: &[Exit]) -> Result<Windows> {
         let recording =
@@ -183,6 +216,27 @@ impl Tracer {
         }
         Ok(windows)
     }
+}
+
+/// The host with `variant` on which `exits` are recorded.
+fn spec(variant: Variant, (mode, cpu): (Mode, Cpu), exits: &[Exit]) -> Spec {
+    Spec {
+        variant,
+        mode,
+        cpu,
+        vector_lengths: VectorLengths::All,
+        // The plugin looks for the kernel where vmlinux says it is.
+        parameters: "nokaslr".to_owned(),
+        plan: Plan {
+            steps: exits.iter().map(|e| e.step()).collect(),
+        },
+    }
+}
+
+/// Where the plugin writes what it recorded on the host of `spec`.
+fn output(ctx: &Context, spec: &Spec) -> PathBuf {
+    ctx.log(&format!("recording-{}", spec.name()))
+        .with_extension("json")
 }
 
 /// Takes what the plugin wrote.

@@ -7,11 +7,11 @@ use super::insn::{self, Memory, System};
 use super::names::Names;
 use super::recording::{Group, Recording};
 use anyhow::{Context as _, Result};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// Numbers of executed instructions.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts {
     /// All.
     pub instructions: u64,
@@ -67,12 +67,13 @@ impl Counts {
 }
 
 /// What a function contributes.
-#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Default, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Function {
     /// How often it was entered at its first instruction.
     pub calls: u64,
-    /// How many instructions were executed in it.
-    pub instructions: u64,
+    /// What was executed in it.
+    #[serde(flatten)]
+    pub counts: Counts,
 }
 
 /// A step of a register trace.
@@ -97,19 +98,40 @@ pub struct Window {
     pub functions: BTreeMap<String, Function>,
     /// Accesses to system registers, barriers and system instructions.
     pub trace: Vec<Access>,
+    /// All instructions as they were executed.
+    #[serde(skip)]
+    pub words: Vec<u32>,
+}
+
+/// The windows that were recorded of an exit, the largest group first.
+fn groups(recording: &Recording, exit: Exit) -> Result<&[Group]> {
+    recording
+        .sections
+        .iter()
+        .find(|s| s.marker == exit.marker())
+        .map(|s| &*s.groups)
+        .filter(|groups| !groups.is_empty())
+        .context("no exit was recorded")
+}
+
+/// The length that half of the windows do not exceed.
+fn median_length<'a>(groups: impl Iterator<Item = &'a Group>) -> usize {
+    let mut lengths: Vec<(usize, u64)> = groups.map(|g| (g.length, g.windows)).collect();
+    lengths.sort_unstable();
+    let all: u64 = lengths.iter().map(|(_, windows)| windows).sum();
+    let mut seen = 0;
+    let median = lengths.iter().find(|(_, windows)| {
+        seen += windows;
+        2 * seen >= all
+    });
+    median.map_or(0, |(length, _)| *length)
 }
 
 impl Window {
     /// Takes it from what was recorded of `exit`: the largest group whose
     /// windows are its own.
     pub fn of(recording: &Recording, exit: Exit, image: &Image, names: &Names) -> Result<Self> {
-        let groups = recording
-            .sections
-            .iter()
-            .find(|s| s.marker == exit.marker())
-            .map(|s| &s.groups)
-            .filter(|groups| !groups.is_empty())
-            .context("no exit was recorded")?;
+        let groups = groups(recording, exit)?;
         let all = groups.iter().map(|g| g.windows).sum();
         for (rank, group) in groups.iter().enumerate() {
             // A small one has not been recorded in full.
@@ -122,6 +144,28 @@ impl Window {
             }
         }
         anyhow::bail!("none of the common windows is that of the exit")
+    }
+
+    /// Takes the window of `exit` that has the median length. Where a guest
+    /// causes exits of another kind, too, it is the median of the common ones.
+    pub fn median(recording: &Recording, exit: Exit, image: &Image, names: &Names) -> Result<Self> {
+        let groups = groups(recording, exit)?;
+        let all = groups.iter().map(|g| g.windows).sum();
+        let mut own = Vec::new();
+        for group in groups.iter().filter(|g| !g.insns.is_empty()) {
+            let window = Self::of_group(recording, group, all, image, names)?;
+            if exit.is_own(&window) {
+                own.push((group, window));
+            }
+        }
+        let median = match exit.has_others() {
+            true => median_length(own.iter().map(|(group, _)| *group)),
+            false => median_length(groups.iter()),
+        };
+        own.into_iter()
+            .find(|(group, _)| group.length == median)
+            .map(|(_, window)| window)
+            .context("none of the common windows is that of the exit")
     }
 
     fn of_group(
@@ -141,6 +185,7 @@ impl Window {
             counts: Counts::default(),
             functions: BTreeMap::new(),
             trace: Vec::new(),
+            words: Vec::with_capacity(group.length),
         };
         for &index in &group.insns {
             let insn = recording
@@ -149,8 +194,9 @@ impl Window {
                 .context("the recording refers to an instruction that it does not have")?;
             let (name, begins) = image.function(insn.address);
             window.counts.add(insn.word);
+            window.words.push(insn.word);
             let function = window.functions.entry(name.to_owned()).or_default();
-            function.instructions += 1;
+            function.counts.add(insn.word);
             function.calls += u64::from(begins);
             if let Some(system) = System::of(insn.word) {
                 window.trace.push(Access {
@@ -217,12 +263,14 @@ mod tests {
                 ..Counts::default()
             }
         );
-        let function = |calls, instructions| Function {
-            calls,
-            instructions,
+        let function = |name: &str| {
+            let Function { calls, counts } = &window.functions[name];
+            (*calls, counts.instructions, counts.mrs, counts.isb)
         };
-        assert_eq!(window.functions["f"], function(2, 4));
-        assert_eq!(window.functions["g"], function(1, 2));
+        assert_eq!(function("f"), (2, 4, 2, 0));
+        assert_eq!(function("g"), (1, 2, 0, 1));
+        assert_eq!(window.words.len(), 6);
+        assert_eq!(window.words[..2], WORDS[..2]);
         let trace: Vec<_> = window
             .trace
             .iter()
@@ -313,5 +361,51 @@ mod tests {
         recording.sections[0].marker = Exit::VmmMmio.marker();
         let window = Window::of(&recording, Exit::VmmMmio, &image, &Names::default());
         assert_eq!(window.unwrap().same, 9);
+    }
+
+    /// Groups of 3, 3 and 4 windows; those without instructions have none.
+    fn of_lengths(groups: [(u64, &[usize], usize); 3]) -> Recording {
+        let mut recording = recording();
+        recording.sections[0].groups = groups
+            .map(|(windows, insns, length)| Group {
+                windows,
+                length,
+                insns: insns.to_vec(),
+            })
+            .into();
+        recording
+    }
+
+    #[test]
+    fn the_median_is_that_of_all_windows() {
+        let image = Image::with_functions(&[]);
+        let median = |groups| {
+            let recording = of_lengths(groups);
+            let window = Window::median(&recording, Exit::VmmMmio, &image, &Names::default());
+            window.map(|w| w.counts.instructions)
+        };
+        let (short, long): (&[usize], &[usize]) = (&[0, 3], &[0, 1, 2, 3]);
+        assert_eq!(
+            median([(4, short, 2), (3, long, 4), (3, &[], 9)]).unwrap(),
+            4
+        );
+        assert_eq!(
+            median([(5, short, 2), (3, long, 4), (2, &[], 9)]).unwrap(),
+            2
+        );
+        // The plugin keeps the instructions of the median.
+        assert!(median([(4, short, 2), (3, long, 4), (3, &[], 3)]).is_err());
+    }
+
+    #[test]
+    fn the_median_of_an_exit_among_others_is_that_of_its_own() {
+        let image = Image::with_functions(&[]);
+        let recording = with_two_kinds(&[2, 0, 1], &[2, 2, 0, 1]);
+        let median = |recording: &Recording| {
+            Window::median(recording, Exit::FirstFp, &image, &Names::default())
+        };
+        let window = median(&recording).unwrap();
+        assert_eq!((window.same, window.counts.instructions), (7, 3));
+        assert!(median(&with_two_kinds(&[2, 1], &[2, 1])).is_err());
     }
 }

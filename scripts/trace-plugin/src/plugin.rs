@@ -105,9 +105,9 @@ extern "C" fn end(vcpu: c_uint, id: *mut c_void) {
     }
 }
 
-extern "C" fn mark(_: c_uint, number: *mut c_void) {
+extern "C" fn mark(vcpu: c_uint, number: *mut c_void) {
     if let Some(plugin) = PLUGIN.get() {
-        plugin.state().recorder.mark(number as usize as u16);
+        plugin.state().recorder.mark(vcpu, number as usize as u16);
     }
 }
 

@@ -18,6 +18,10 @@ pub struct Insn {
 /// to the exits of one kind. A guest may cause exits of more than one.
 const ONE_IN: u64 = 10;
 
+/// In the number of a section's marker: its windows are rounds. All that the
+/// host executes for guests between two marks with this number alone is one.
+const ROUNDS: u16 = 0x8000;
+
 /// Windows with the same instructions.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub struct Group {
@@ -26,8 +30,9 @@ pub struct Group {
     /// How many instructions each of them has.
     pub length: usize,
     /// The instructions, in the order of their execution, as indices into
-    /// [`Recording::insns`]. The first group of a section has them, and those
-    /// that have at least one of [`ONE_IN`] of its windows.
+    /// [`Recording::insns`]. The first group of a section has them, the one with
+    /// the median of all lengths, and those that have at least one of [`ONE_IN`]
+    /// of its windows.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub insns: Vec<usize>,
 }
@@ -78,11 +83,34 @@ impl Recorder {
         })
     }
 
-    /// A marker was passed. What is open then belongs to no section as a
-    /// whole and is dropped.
-    pub fn mark(&mut self, marker: u16) {
+    /// `vcpu` passed a marker. What is open where a section begins or ends
+    /// belongs to none as a whole and is dropped.
+    pub fn mark(&mut self, vcpu: u32, marker: u16) {
+        if marker == ROUNDS {
+            self.end_round(vcpu);
+            return;
+        }
         self.marker = marker;
         self.open.clear();
+    }
+
+    /// True if the windows of the current section are rounds.
+    fn has_rounds(&self) -> bool {
+        self.marker & ROUNDS != 0
+    }
+
+    /// A round ends, and the next one begins.
+    fn end_round(&mut self, vcpu: u32) {
+        if self.has_rounds() {
+            if let Some(round) = self.open.remove(&vcpu) {
+                self.count(round);
+            }
+        }
+    }
+
+    fn count(&mut self, window: Vec<Id>) {
+        let counts = self.sections.entry(self.marker).or_default();
+        *counts.entry(window.into_boxed_slice()).or_default() += 1;
     }
 
     /// The first instruction of a window was executed. False if nothing is to
@@ -91,9 +119,12 @@ impl Recorder {
         if self.marker == 0 {
             return false;
         }
+        let has_rounds = self.has_rounds();
         let window = self.open.entry(vcpu).or_default();
         // An exit without an entry after it: the vCPU did not go on.
-        window.clear();
+        if !has_rounds {
+            window.clear();
+        }
         window.push(insn);
         true
     }
@@ -105,12 +136,13 @@ impl Recorder {
         }
     }
 
-    /// The last instruction of a window was executed.
+    /// The last instruction of a window was executed. A round goes on.
     pub fn end(&mut self, vcpu: u32, insn: Id) {
-        if let Some(mut window) = self.open.remove(&vcpu) {
-            window.push(insn);
-            let counts = self.sections.entry(self.marker).or_default();
-            *counts.entry(window.into_boxed_slice()).or_default() += 1;
+        self.step(vcpu, insn);
+        if !self.has_rounds() {
+            if let Some(window) = self.open.remove(&vcpu) {
+                self.count(window);
+            }
         }
     }
 
@@ -126,17 +158,17 @@ impl Recorder {
         };
         let mut sections = Vec::new();
         for (&marker, counts) in &self.sections {
-            let mut sorted: Vec<_> = counts.iter().collect();
+            let mut sorted: Vec<(&[Id], u64)> = counts.iter().map(|(w, &n)| (&**w, n)).collect();
             let all: u64 = counts.values().sum();
-            sorted
-                .sort_by_key(|(window, &count)| (std::cmp::Reverse(count), window.len(), *window));
+            sorted.sort_by_key(|&(window, count)| (std::cmp::Reverse(count), window.len(), window));
+            let median = median_rank(&sorted);
             let groups = sorted
                 .iter()
                 .enumerate()
-                .map(|(rank, (window, &windows))| Group {
+                .map(|(rank, &(window, windows))| Group {
                     windows,
                     length: window.len(),
-                    insns: if rank == 0 || windows * ONE_IN >= all {
+                    insns: if rank == 0 || rank == median || windows * ONE_IN >= all {
                         window.iter().map(|&id| place(id)).collect()
                     } else {
                         Vec::new()
@@ -149,6 +181,21 @@ impl Recorder {
         }
         Recording { insns, sections }
     }
+}
+
+/// The first group whose windows have the median length: so many windows are at
+/// most as long as are longer.
+fn median_rank(groups: &[(&[Id], u64)]) -> usize {
+    let mut lengths: Vec<(usize, u64)> = groups.iter().map(|&(w, n)| (w.len(), n)).collect();
+    lengths.sort_unstable();
+    let all: u64 = lengths.iter().map(|(_, windows)| windows).sum();
+    let mut seen = 0;
+    let median = lengths.iter().find(|(_, windows)| {
+        seen += windows;
+        2 * seen >= all
+    });
+    let is_median = |(window, _): &(&[Id], u64)| median.is_some_and(|m| m.0 == window.len());
+    groups.iter().position(is_median).unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -176,7 +223,7 @@ mod tests {
     #[test]
     fn the_most_common_window_comes_first_and_has_its_instructions() {
         let mut recorder = Recorder::default();
-        recorder.mark(1);
+        recorder.mark(0, 1);
         window(&mut recorder, 0, &[0, 4, 8, 12]);
         for _ in 0..10 {
             window(&mut recorder, 0, &[0, 100, 12]);
@@ -198,7 +245,7 @@ mod tests {
     #[test]
     fn each_common_window_has_its_instructions() {
         let mut recorder = Recorder::default();
-        recorder.mark(1);
+        recorder.mark(0, 1);
         for _ in 0..9 {
             window(&mut recorder, 0, &[0, 4, 8]);
         }
@@ -215,15 +262,19 @@ mod tests {
                 .collect()
         };
         assert_eq!(with_insns(&recorder), [(9, 2), (9, 3), (1, 0), (1, 0)]);
-        // Rare ones only, and yet there is something to show.
+        // Rare ones only, and yet there is something to show: the shortest, and
+        // the one that is longer than half of the others.
         recorder = Recorder::default();
-        recorder.mark(1);
-        for address in 1..=11 {
-            window(&mut recorder, 0, &[0, address]);
+        recorder.mark(0, 1);
+        for length in 2..13 {
+            let addresses: Vec<u64> = (0..length).collect();
+            window(&mut recorder, 0, &addresses);
         }
         let groups = with_insns(&recorder);
         assert_eq!(groups[0], (1, 2));
-        assert!(groups[1..].iter().all(|&(_, insns)| insns == 0));
+        assert_eq!(groups[5], (1, 7));
+        let others = (1..11).filter(|&rank| rank != 5);
+        assert!(others.clone().count() == 9 && others.clone().all(|rank| groups[rank] == (1, 0)));
     }
 
     #[test]
@@ -239,9 +290,9 @@ mod tests {
     fn nothing_is_recorded_outside_sections() {
         let mut recorder = Recorder::default();
         window(&mut recorder, 0, &[0, 4]);
-        recorder.mark(2);
+        recorder.mark(0, 2);
         window(&mut recorder, 0, &[0, 4]);
-        recorder.mark(0);
+        recorder.mark(0, 0);
         window(&mut recorder, 0, &[0, 4]);
         let sections = recorder.recording().sections;
         assert_eq!(sections.len(), 1);
@@ -251,13 +302,13 @@ mod tests {
     #[test]
     fn an_exit_without_an_entry_is_dropped() {
         let mut recorder = Recorder::default();
-        recorder.mark(1);
+        recorder.mark(0, 1);
         let id = recorder.id(insn(0));
         assert!(recorder.begin(0, id));
         recorder.step(0, id);
         window(&mut recorder, 0, &[0, 4]);
         assert!(recorder.begin(0, id));
-        recorder.mark(1);
+        recorder.mark(0, 1);
         recorder.end(0, id);
         let sections = recorder.recording().sections;
         assert_eq!(sections[0].groups.len(), 1);
@@ -265,9 +316,51 @@ mod tests {
     }
 
     #[test]
+    fn a_round_is_all_between_two_marks() {
+        let mut recorder = Recorder::default();
+        let round = |recorder: &mut Recorder, exits: &[u64]| {
+            recorder.mark(0, ROUNDS);
+            for &address in exits {
+                window(recorder, 0, &[0, address]);
+            }
+        };
+        // Warming up: there is no section yet.
+        round(&mut recorder, &[4]);
+        recorder.mark(0, ROUNDS | 1);
+        round(&mut recorder, &[4, 8]);
+        round(&mut recorder, &[4, 8]);
+        // Another vCPU that does not mark any has no rounds.
+        window(&mut recorder, 1, &[0, 12]);
+        round(&mut recorder, &[4, 4, 4]);
+        round(&mut recorder, &[4, 8]);
+        // The last one has no end.
+        recorder.mark(0, 0);
+        let sections = recorder.recording().sections;
+        assert_eq!(sections.len(), 1);
+        assert_eq!(sections[0].marker, ROUNDS | 1);
+        let groups: Vec<_> = sections[0]
+            .groups
+            .iter()
+            .map(|g| (g.windows, g.length))
+            .collect();
+        assert_eq!(groups, [(2, 4), (1, 6)]);
+    }
+
+    #[test]
+    fn marks_of_rounds_are_nothing_to_other_sections() {
+        let mut recorder = Recorder::default();
+        recorder.mark(0, 1);
+        let id = recorder.id(insn(0));
+        recorder.begin(0, id);
+        recorder.mark(0, ROUNDS);
+        recorder.end(0, id);
+        assert_eq!(recorder.recording().sections[0].groups[0].length, 2);
+    }
+
+    #[test]
     fn vcpus_have_windows_of_their_own() {
         let mut recorder = Recorder::default();
-        recorder.mark(1);
+        recorder.mark(0, 1);
         let ids: Vec<Id> = (0..4).map(|a| recorder.id(insn(4 * a))).collect();
         recorder.begin(0, ids[0]);
         recorder.begin(1, ids[0]);
@@ -286,7 +379,7 @@ mod tests {
     #[test]
     fn the_recording_is_what_xtask_reads() {
         let mut recorder = Recorder::default();
-        recorder.mark(1);
+        recorder.mark(0, 1);
         for _ in 0..10 {
             window(&mut recorder, 0, &[0, 4]);
         }

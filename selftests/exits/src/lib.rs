@@ -10,7 +10,8 @@
 //! is measured.
 //!
 //! A marker is `MOVZ XZR, #number`, which does nothing. The TCG plugin in
-//! scripts/trace-plugin looks for it.
+//! scripts/trace-plugin looks for it. Where the number has the bit 0x8000, all
+//! between two markers with the number 0x8000 is one round.
 
 #![no_std]
 
@@ -32,10 +33,12 @@ pub const SYSTEM_RESET: u32 = 0x8400_0009;
 ///
 /// `setup` runs once. `exit` causes the exit and branches to `3f` if the
 /// answer is wrong; it may use x0 to x15, and x21 to x28 keep what `setup` put
-/// there. `const` operands follow.
+/// there. `more`, which may be left out, is code that they go to. `const`
+/// operands follow.
 #[macro_export]
 macro_rules! guest {
-    (marker: $marker:literal, setup: $setup:expr, exit: $exit:expr, $($operands:tt)*) => {
+    (marker: $marker:literal, setup: $setup:expr, exit: $exit:expr, more: $more:expr,
+     $($operands:tt)*) => {
         core::arch::global_asm!(
             // By its path from src/bin/.
             include_str!("../image_header.s"),
@@ -62,6 +65,7 @@ macro_rules! guest {
             "ldr    w0, ={SYSTEM_RESET}",
             "hvc    #0",
             ".ltorg",
+            $more,
             ".popsection",
             WARM_UP = const $crate::WARM_UP,
             EXITS = const $crate::EXITS,
@@ -76,6 +80,11 @@ macro_rules! guest {
         fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
             // Nothing here is compiled code that could panic.
             loop {}
+        }
+    };
+    (marker: $marker:literal, setup: $setup:expr, exit: $exit:expr, $($operands:tt)*) => {
+        $crate::guest! {
+            marker: $marker, setup: $setup, exit: $exit, more: "", $($operands)*
         }
     };
 }

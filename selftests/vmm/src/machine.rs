@@ -30,8 +30,8 @@
 //!   emulation seconds for 256 MiB.
 //! - Creating one taints the host's kernel with TAINT_USER (64).
 
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::Arc;
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Barrier};
 use std::thread;
 
 use anyhow::{ensure, Context, Result};
@@ -42,13 +42,14 @@ use nix::sys::resource::{setrlimit, Resource, RLIM_INFINITY};
 use nix::unistd::Pid;
 use vm_memory::{Address, GuestMemory, GuestMemoryMmap, GuestMemoryRegion};
 
+use crate::between::{self, Between};
 use crate::console::Console;
 use crate::fdt::{self, Guest};
 use crate::gic;
 use crate::layout::RAM;
 use crate::memory;
 use crate::options::Options;
-use crate::outcome::{self, Outcome};
+use crate::outcome::Outcome;
 use crate::retry::until_not_interrupted;
 use crate::vcpu::{Features, Vcpu};
 
@@ -63,8 +64,6 @@ const IPA_BITS: u32 = 40;
 pub struct Machine {
     vcpus: Vec<Vcpu>,
     shared: Arc<Shared>,
-    outcomes: Receiver<Outcome>,
-    report: Sender<Outcome>,
 }
 
 /// What the vCPU threads share. KVM uses the memory as long as one of them
@@ -79,10 +78,6 @@ pub struct Shared {
 impl Machine {
     /// Creates the VM and loads the guest.
     pub fn new(options: &Options) -> Result<Self> {
-        let (report, outcomes) = mpsc::channel();
-        // The first thing, as all threads must inherit the signal mask.
-        outcome::watch_signals(report.clone())?;
-
         let kvm = Kvm::new().context(
             "cannot open /dev/kvm (the host needs a kernel with CONFIG_KVM that was entered at EL2)",
         )?;
@@ -121,25 +116,34 @@ impl Machine {
                 _memory: memory,
                 _gic: gic,
             }),
-            outcomes,
-            report,
         })
     }
 
-    /// Runs the guest until it powers off, fails, or has to be ended.
-    pub fn run(self, options: &Options) -> Result<()> {
+    /// Starts the vCPUs, each in a thread that reports how it ends. None of them runs
+    /// before all threads are at `start`.
+    pub fn start(
+        self,
+        options: &Options,
+        start: &Arc<Barrier>,
+        report: &Sender<Outcome>,
+    ) -> Result<()> {
         for (index, vcpu) in self.vcpus.into_iter().enumerate() {
             let cpu = match options.pin.len() {
                 0 => None,
                 pins => Some(options.pin[index % pins]),
             };
+            let realtime = options.realtime;
+            let between = Between::new(options);
             let shared = Arc::clone(&self.shared);
-            let report = self.report.clone();
+            let start = Arc::clone(start);
+            let report = report.clone();
             thread::Builder::new()
                 .name(format!("vcpu{index}"))
                 .spawn(move || {
-                    let outcome = pin(cpu)
-                        .and_then(|()| vcpu.run(&shared.console))
+                    let prepared = pin(cpu).and_then(|()| between::schedule(realtime));
+                    start.wait();
+                    let outcome = prepared
+                        .and_then(|()| vcpu.run(&shared.console, between))
                         .map_or_else(
                             |error| Outcome::Failed(error.context(format!("vCPU {index}"))),
                             |()| Outcome::PoweredOff,
@@ -149,8 +153,7 @@ impl Machine {
                 })
                 .with_context(|| format!("cannot start the thread of vCPU {index}"))?;
         }
-        drop(self.report);
-        outcome::wait(&self.outcomes, options.timeout)
+        Ok(())
     }
 }
 

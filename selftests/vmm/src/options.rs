@@ -61,6 +61,19 @@ pub struct Options {
     #[arg(long, value_name = "CPU,...", value_delimiter = ',')]
     pub pin: Vec<usize>,
 
+    /// Make a second machine, the same as the first; where a guest exits to this program, it
+    /// gives the CPU up, so that on one CPU the two run in turn if they have --realtime
+    #[arg(long)]
+    pub twin: bool,
+
+    /// Run the vCPUs with SCHED_FIFO: they give the CPU up where they wait, and nowhere else
+    #[arg(long)]
+    pub realtime: bool,
+
+    /// Use the FP registers of this program after each KVM_RUN
+    #[arg(long)]
+    pub use_fp: bool,
+
     /// End with status 1 if the guest has not powered off after so many seconds
     #[arg(long, value_name = "SECONDS",
           value_parser = clap::value_parser!(u64).range(1..))]

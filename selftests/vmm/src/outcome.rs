@@ -4,7 +4,7 @@
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
 use nix::sys::signal::{SigSet, Signal};
@@ -40,22 +40,29 @@ pub fn watch_signals(outcomes: Sender<Outcome>) -> Result<()> {
     Ok(())
 }
 
-/// Waits for the first outcome, for `timeout` seconds at most.
-pub fn wait(outcomes: &Receiver<Outcome>, timeout: Option<u64>) -> Result<()> {
-    let outcome = match timeout {
-        Some(seconds) => outcomes.recv_timeout(Duration::from_secs(seconds)),
-        None => outcomes.recv().map_err(RecvTimeoutError::from),
-    };
-    match outcome {
-        Ok(Outcome::PoweredOff) => Ok(()),
-        Ok(Outcome::Failed(error)) => Err(error),
-        Ok(Outcome::Interrupted(signal)) => bail!("ended by {signal}"),
-        Err(RecvTimeoutError::Timeout) => bail!(
-            "the guest has not powered off within {} seconds (--timeout)",
-            timeout.unwrap_or_default()
-        ),
-        Err(RecvTimeoutError::Disconnected) => bail!("all vCPU threads have ended"),
+/// Waits until so many machines have powered off, or for the first other outcome,
+/// for `timeout` seconds at most.
+pub fn wait(outcomes: &Receiver<Outcome>, machines: usize, timeout: Option<u64>) -> Result<()> {
+    let deadline = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    for _ in 0..machines {
+        let outcome = match deadline {
+            Some(deadline) => {
+                outcomes.recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            }
+            None => outcomes.recv().map_err(RecvTimeoutError::from),
+        };
+        match outcome {
+            Ok(Outcome::PoweredOff) => {}
+            Ok(Outcome::Failed(error)) => return Err(error),
+            Ok(Outcome::Interrupted(signal)) => bail!("ended by {signal}"),
+            Err(RecvTimeoutError::Timeout) => bail!(
+                "the guest has not powered off within {} seconds (--timeout)",
+                timeout.unwrap_or_default()
+            ),
+            Err(RecvTimeoutError::Disconnected) => bail!("all vCPU threads have ended"),
+        }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -67,21 +74,26 @@ mod tests {
     fn only_power_off_is_success() {
         let (sender, receiver) = mpsc::channel();
         sender.send(Outcome::PoweredOff).unwrap();
-        assert!(wait(&receiver, None).is_ok());
+        assert!(wait(&receiver, 1, None).is_ok());
+        sender.send(Outcome::PoweredOff).unwrap();
+        sender.send(Outcome::PoweredOff).unwrap();
+        assert!(wait(&receiver, 2, None).is_ok());
+        sender.send(Outcome::PoweredOff).unwrap();
+        assert!(wait(&receiver, 2, Some(1)).is_err(), "one of two");
         sender.send(Outcome::Interrupted(Signal::SIGTERM)).unwrap();
-        assert!(wait(&receiver, Some(1)).is_err());
+        assert!(wait(&receiver, 1, Some(1)).is_err());
         sender
             .send(Outcome::Failed(anyhow::anyhow!("broken")))
             .unwrap();
-        assert!(wait(&receiver, None).is_err());
+        assert!(wait(&receiver, 1, None).is_err());
         drop(sender);
-        assert!(wait(&receiver, None).is_err());
+        assert!(wait(&receiver, 1, None).is_err());
     }
 
     #[test]
     fn a_silent_guest_times_out() {
         let (_sender, receiver) = mpsc::channel();
-        let message = wait(&receiver, Some(1)).unwrap_err().to_string();
+        let message = wait(&receiver, 1, Some(1)).unwrap_err().to_string();
         assert!(message.contains("within 1 seconds"), "{message}");
     }
 }

@@ -15,6 +15,7 @@ use kvm_bindings::{
 use kvm_ioctls::{VcpuExit, VcpuFd, VmFd};
 use nix::errno::Errno;
 
+use crate::between::Between;
 use crate::console::Console;
 use crate::machine::enable_mte;
 use crate::options::{Options, SveLength};
@@ -178,7 +179,7 @@ impl Vcpu {
     }
 
     /// Runs until the guest powers off (`Ok`) or something cannot go on.
-    pub fn run(mut self, console: &Console) -> Result<()> {
+    pub fn run(mut self, console: &Console, mut between: Between) -> Result<()> {
         loop {
             match self.0.run() {
                 Ok(VcpuExit::MmioRead(address, data)) => console.read(address, data)?,
@@ -195,6 +196,7 @@ impl Vcpu {
                     return Err(anyhow!(error).context(format!("KVM_RUN failed{}", self.place())));
                 }
             }
+            between.act()?;
         }
     }
 

@@ -1,0 +1,256 @@
+// SPDX-License-Identifier: GPL-2.0
+//! What is required of Rust: scripts/bench-limits.toml, and never more
+//! instructions or memory than C.
+
+use super::figures::{Figure, Report};
+use super::sizes::Size;
+use crate::host::Mode;
+use crate::trace::{Counts, Exit};
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+use std::fs;
+use std::path::Path;
+
+/// Where the list is, in scripts/.
+pub const PATH: &str = "bench-limits.toml";
+
+/// The list.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    #[serde(default)]
+    limit: Vec<Limit>,
+}
+
+/// What something may count at most.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Limit {
+    mode: Vec<Mode>,
+    exit: Vec<Exit>,
+    count: Count,
+    most: u64,
+}
+
+/// What is counted.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Count {
+    Instructions,
+    SystemRegisters,
+    VectorMoves,
+}
+
+impl Count {
+    fn of(self, counts: &Counts) -> u64 {
+        match self {
+            Self::Instructions => counts.instructions,
+            Self::SystemRegisters => counts.msr + counts.mrs,
+            Self::VectorMoves => counts.vector_moves,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Instructions => "instructions",
+            Self::SystemRegisters => "MSR and MRS",
+            Self::VectorMoves => "vector moves",
+        }
+    }
+}
+
+impl Limit {
+    fn is_for(&self, figure: &Figure) -> bool {
+        self.mode.contains(&figure.mode) && self.exit.contains(&figure.exit)
+    }
+
+    /// What Rust counts, and whether that is too much.
+    fn judge(&self, figure: &Figure) -> (u64, bool) {
+        let count = self.count.of(&figure.rust.counts);
+        (count, count > self.most)
+    }
+
+    /// For the table: what is required, and what there is where that is not met.
+    fn cell(&self, figure: &Figure) -> String {
+        let (count, is_above) = self.judge(figure);
+        let required = format!("{} <= {}", self.count.name(), self.most);
+        match is_above {
+            true => format!("{required}: NOT MET, {count}"),
+            false => format!("{required}: met"),
+        }
+    }
+}
+
+impl Limits {
+    /// Reads the list at `path`.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("{} is not a list of limits", path.display()))
+    }
+
+    /// Reads the list in `text`.
+    pub fn parse(text: &str) -> Result<Self> {
+        let limits: Self = toml::from_str(text)?;
+        for limit in &limits.limit {
+            anyhow::ensure!(
+                !limit.mode.is_empty() && !limit.exit.is_empty(),
+                "a limit is for no mode or for no exit"
+            );
+        }
+        Ok(limits)
+    }
+
+    /// What is required of `figure`, for the table.
+    pub fn required(&self, figure: &Figure) -> String {
+        let limits = self.limit.iter().filter(|limit| limit.is_for(figure));
+        let mut cells: Vec<String> = limits.map(|limit| limit.cell(figure)).collect();
+        let (c, rust) = figure.instructions();
+        if rust > c {
+            cells.push("ratio <= 1.00: NOT MET".to_owned());
+        }
+        cells.join("; ")
+    }
+
+    /// All that is not as required, a line each.
+    pub fn faults(&self, report: &Report) -> Vec<String> {
+        let mut faults: Vec<String> = report.figures.iter().flat_map(|f| self.of(f)).collect();
+        let larger = report.sizes.iter().filter(|size| size.rust > size.c);
+        let fault = |Size { what, c, rust }: &Size| {
+            format!("{what}: Rust takes {rust} bytes, more than C with {c}")
+        };
+        faults.extend(larger.map(fault));
+        faults
+    }
+
+    fn of(&self, figure: &Figure) -> Vec<String> {
+        let place = figure.place();
+        let mut faults = Vec::new();
+        let (c, rust) = figure.instructions();
+        if rust > c {
+            faults.push(format!(
+                "{place}: Rust takes {rust} instructions, more than C with {c}"
+            ));
+        }
+        for limit in self.limit.iter().filter(|limit| limit.is_for(figure)) {
+            if let (count, true) = limit.judge(figure) {
+                faults.push(format!(
+                    "{place}: {} {}, and at most {} are allowed",
+                    count,
+                    limit.count.name(),
+                    limit.most
+                ));
+            }
+        }
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::figures::tests::{figure, report};
+    use super::*;
+
+    const LIST: &str = r#"
+        [[limit]]
+        mode = ["vhe", "nvhe"]
+        exit = ["hypercall"]
+        count = "instructions"
+        most = 900
+
+        [[limit]]
+        mode = ["vhe"]
+        exit = ["hypercall"]
+        count = "system-registers"
+        most = 70
+
+        [[limit]]
+        mode = ["vhe"]
+        exit = ["hypercall"]
+        count = "vector-moves"
+        most = 0
+    "#;
+
+    fn faults(figure: Figure) -> Vec<String> {
+        let report = Report {
+            figures: vec![figure],
+            ..report()
+        };
+        Limits::parse(LIST).unwrap().faults(&report)
+    }
+
+    #[test]
+    fn more_instructions_than_c_are_a_fault_anywhere() {
+        let of = |c, rust| faults(figure(Mode::Nested, Exit::Ipi, c, rust));
+        assert!(of(1000, 1000).is_empty());
+        assert_eq!(
+            of(1000, 1001),
+            ["ipi in nested: Rust takes 1001 instructions, more than C with 1000"]
+        );
+    }
+
+    #[test]
+    fn limits_are_for_their_modes_and_exits() {
+        let of = |mode, exit, rust| faults(figure(mode, exit, 2000, rust));
+        assert_eq!(
+            of(Mode::Vhe, Exit::Hypercall, 901),
+            [
+                "hypercall in vhe: 901 instructions, and at most 900 are allowed",
+                "hypercall in vhe: 90 MSR and MRS, and at most 70 are allowed"
+            ]
+        );
+        assert_eq!(of(Mode::Nvhe, Exit::Hypercall, 901).len(), 1);
+        assert!(of(Mode::Nvhe, Exit::Hypercall, 900).is_empty());
+        assert!(of(Mode::Hvhe, Exit::Hypercall, 901).is_empty());
+        assert!(of(Mode::Vhe, Exit::Timer, 901).is_empty());
+    }
+
+    #[test]
+    fn vector_moves_have_limits_too() {
+        let mut moves = figure(Mode::Vhe, Exit::Hypercall, 600, 600);
+        assert!(faults(moves.clone()).is_empty());
+        moves.rust.counts.vector_moves = 32;
+        assert_eq!(
+            faults(moves),
+            ["hypercall in vhe: 32 vector moves, and at most 0 are allowed"]
+        );
+    }
+
+    #[test]
+    fn memory_may_not_be_more() {
+        let mut report = report();
+        report.figures.clear();
+        assert!(Limits::default().faults(&report).is_empty());
+        report.sizes[0].rust = 11;
+        assert_eq!(
+            Limits::default().faults(&report),
+            ["struct kvm_vcpu: Rust takes 11 bytes, more than C with 10"]
+        );
+    }
+
+    #[test]
+    fn the_table_says_what_is_required_and_whether_it_is_met() {
+        let limits = Limits::parse(LIST).unwrap();
+        let required = |exit, rust| limits.required(&figure(Mode::Vhe, exit, 900, rust));
+        assert_eq!(required(Exit::Timer, 900), "");
+        assert_eq!(required(Exit::Timer, 901), "ratio <= 1.00: NOT MET");
+        assert_eq!(
+            required(Exit::Hypercall, 800),
+            "instructions <= 900: met; MSR and MRS <= 70: NOT MET, 80; vector moves <= 0: met"
+        );
+    }
+
+    #[test]
+    fn lists_that_say_nothing_are_refused() {
+        for wrong in [
+            "[[limit]]\nmode=[]\nexit=[\"timer\"]\ncount=\"instructions\"\nmost=1",
+            "[[limit]]\nmode=[\"vhe\"]\nexit=[]\ncount=\"instructions\"\nmost=1",
+            "[[limit]]\nmode=[\"vhe\"]\nexit=[\"timer\"]\ncount=\"cycles\"\nmost=1",
+            "[[limits]]\n",
+        ] {
+            assert!(Limits::parse(wrong).is_err(), "{wrong}");
+        }
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(PATH);
+        assert!(!Limits::read(&own).unwrap().limit.is_empty());
+    }
+}
