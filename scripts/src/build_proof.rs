@@ -128,10 +128,15 @@ impl Build {
 
         let log = scratch.join("check_calls.log");
         let status = process::run_status(
-            Command::new(self.compiler.out.join(compile::FOLDER).join("check_calls"))
-                .arg(object)
-                .arg(sources.join(self.object.stem).with_extension("calls"))
-                .arg(self.compiler.out.join("include/config/auto.conf")),
+            Command::new(
+                self.compiler
+                    .out
+                    .join(compile::FOLDER)
+                    .join("calls/check_calls"),
+            )
+            .arg(object)
+            .arg(sources.join(self.object.stem).with_extension("calls"))
+            .arg(self.compiler.out.join("include/config/auto.conf")),
             &log,
             step,
         )?;

@@ -12,7 +12,7 @@ mod changed_copy;
 // Kbuild, which builds this program, does not run the unit tests in it.
 #[cfg(test)]
 #[allow(dead_code, reason = "all but the tests is for the kernel's build")]
-#[path = "../../arch-arm64-kvm/check_calls.rs"]
+#[path = "../../arch-arm64-kvm/calls/check_calls.rs"]
 mod check_calls;
 mod checks;
 mod compare;

@@ -61,7 +61,7 @@ impl Layer {
         match (folder, &parts[..]) {
             ("rust", ["kernel", ..]) => Some(Self::Primitives),
             ("rust", _) => Some(Self::HostPrograms),
-            ("arch-arm64-kvm", ["check_calls", ..]) => Some(Self::HostPrograms),
+            ("arch-arm64-kvm", ["calls", ..]) => Some(Self::HostPrograms),
             ("arch-arm64-kvm", ["fp_kunit" | "neon_softirq", ..]) => Some(Self::Tests),
             ("arch-arm64-kvm", ["kvm_arm64" | "kvm_arm64_nvhe"]) => Some(Self::Boundary),
             // Assembly.
@@ -335,9 +335,9 @@ fn r#unsafe() { let unsafe_code = 1; }
         for (path, expected) in [
             ("rust/kernel/arm64/fp.rs", Layer::Primitives),
             ("rust/kernel/preempt.rs", Layer::Primitives),
-            ("rust/arm64/gen_sysreg/list.rs", Layer::HostPrograms),
-            ("arch-arm64-kvm/check_calls.rs", Layer::HostPrograms),
-            ("arch-arm64-kvm/check_calls/elf.rs", Layer::HostPrograms),
+            ("rust/arm64/sysreg/list.rs", Layer::HostPrograms),
+            ("arch-arm64-kvm/calls/check_calls.rs", Layer::HostPrograms),
+            ("arch-arm64-kvm/calls/elf.rs", Layer::HostPrograms),
             ("arch-arm64-kvm/view.rs", Layer::Views),
             ("arch-arm64-kvm/hyp/view/vm.rs", Layer::Views),
             ("arch-arm64-kvm/nvhe/view.rs", Layer::Views),
@@ -381,7 +381,7 @@ fn r#unsafe() { let unsafe_code = 1; }
         assert_eq!(found.lines().count(), 1);
         let view = ("arch-arm64-kvm/view/a.rs", code);
         assert_eq!(problems(&[view, ("arch-arm64-kvm/a.rs", forbid)]), "");
-        let found = problems(&[("arch-arm64-kvm/check_calls.rs", code)]);
+        let found = problems(&[("arch-arm64-kvm/calls/check_calls.rs", code)]);
         assert!(found.contains("no file of the logic"), "{found}");
     }
 

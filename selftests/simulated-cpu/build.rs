@@ -92,7 +92,7 @@ fn main() {
     );
     write(&out.join("arm64.rs"), &arm64_modules(&ours));
     write(&out.join("kvm_arm64.rs"), &kvm_modules(&kvm_root(&ours)));
-    let generator = ours.join("rust/arm64/gen_sysreg.rs");
+    let generator = ours.join("rust/arm64/sysreg/gen_sysreg.rs");
     write(
         &out.join("generator.rs"),
         &module(&generator, "mod gen_sysreg"),
@@ -159,9 +159,9 @@ fn output(command: &mut Command) -> String {
 
 /// The types of the registers, from the program that the kernel's build uses.
 fn registers(ours: &Path, kernel: &Path, out: &Path) -> String {
-    let source = ours.join("rust/arm64/gen_sysreg.rs");
+    let source = ours.join("rust/arm64/sysreg/gen_sysreg.rs");
     let program = out.join("gen_sysreg");
-    for folder in ["rust/arm64", "rust/arm64/gen_sysreg"] {
+    for folder in ["rust/arm64", "rust/arm64/sysreg"] {
         println!("cargo:rerun-if-changed={}", ours.join(folder).display());
     }
     let rustc = env::var_os("RUSTC").expect("cargo sets RUSTC");

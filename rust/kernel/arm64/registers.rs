@@ -2,7 +2,7 @@
 
 //! The system registers that Rust code uses.
 //!
-//! `rust/arm64/gen_sysreg.rs` makes the types from
+//! `rust/arm64/sysreg/gen_sysreg.rs` makes the types from
 //! [`arch/arm64/tools/sysreg`](srctree/arch/arm64/tools/sysreg) and
 //! [`asm/sysreg.h`](srctree/arch/arm64/include/asm/sysreg.h) for the names in
 //! [`rust/arm64/registers`](srctree/rust/arm64/registers):

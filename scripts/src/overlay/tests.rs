@@ -339,3 +339,26 @@ fn change_that_is_there_without_record_is_explained() {
     let hint = crate::error::hint(&error).unwrap();
     assert!(hint.contains("no record of it"), "{hint}");
 }
+
+/// A kernel can be built in its own tree, where a program comes to be beside its sources.
+#[test]
+fn no_program_of_the_build_has_the_name_of_a_folder() {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let mut makefiles = vec![checkout.join("Kbuild")];
+    let patches = fs::read_dir(checkout.join("patches")).unwrap();
+    makefiles.extend(patches.map(|entry| entry.unwrap().path()));
+    let mut programs = 0;
+    for makefile in makefiles {
+        let text = fs::read_to_string(&makefile).unwrap();
+        let lines = text.lines().map(|line| line.trim_start_matches('+'));
+        let listed = lines.filter(|line| line.starts_with("hostprogs"));
+        for program in listed.flat_map(|line| line.split_whitespace().skip(2)) {
+            programs += 1;
+            for folder in ["arch-arm64-kvm", "rust"] {
+                let path = checkout.join(folder).join(program);
+                assert!(!path.is_dir(), "{program} of {}", makefile.display());
+            }
+        }
+    }
+    assert!(programs >= 2, "the build has programs");
+}

@@ -22,19 +22,12 @@ use std::{
     process::ExitCode, //
 };
 
-#[path = "gen_sysreg/description.rs"]
 mod description;
-#[path = "gen_sysreg/emit.rs"]
 mod emit;
-#[path = "gen_sysreg/error.rs"]
 mod error;
-#[path = "gen_sysreg/header.rs"]
 mod header;
-#[path = "gen_sysreg/identifier.rs"]
 mod identifier;
-#[path = "gen_sysreg/list.rs"]
 mod list;
-#[path = "gen_sysreg/resolve.rs"]
 mod resolve;
 
 use error::Error;

@@ -12,7 +12,7 @@
 //! believes that control cannot come.
 //!
 //! The list says where calls are followed from, and which symbols of other objects may be used; see
-//! `check_calls/allowed.rs`. What these do is not looked at: the list has a reason for each.
+//! `calls/allowed.rs`. What these do is not looked at: the list has a reason for each.
 //!
 //! What was found in order goes to the standard output. What was not is said with the function, the
 //! symbol, and the way from one to the other, and the exit status is 1.
@@ -26,24 +26,15 @@ use std::{
     process::ExitCode, //
 };
 
-#[path = "check_calls/allowed.rs"]
 mod allowed;
-#[path = "check_calls/check.rs"]
 mod check;
-#[path = "check_calls/demangle.rs"]
 mod demangle;
-#[path = "check_calls/elf.rs"]
 mod elf;
-#[path = "check_calls/error.rs"]
 mod error;
-#[path = "check_calls/graph.rs"]
 mod graph;
-#[path = "check_calls/instruction.rs"]
 mod instruction;
-#[path = "check_calls/panics.rs"]
 mod panics;
 #[cfg(test)]
-#[path = "check_calls/tests.rs"]
 mod tests;
 
 use allowed::{

@@ -218,7 +218,7 @@ impl<'a> Graph<'a> {
                         "entry at {:#x} of {} is not understood",
                         offset, section.name
                     ),
-                    "bring the sizes in check_calls/graph.rs in line with the kernel's headers",
+                    "bring the sizes in calls/graph.rs in line with the kernel's headers",
                 )
             };
             if section.size % size != 0 {
