@@ -80,7 +80,7 @@ pub(crate) fn count<W: Hyp>(guest: &Context<'_, W, Guest>, timer: Timer) -> u64 
 
 /// Returns whether the guest hypervisor lets its guest read the physical counter.
 pub(crate) fn may_read_physical_counter<W: Hyp>(guest: &Context<'_, W, Guest>) -> bool {
-    const EL1PCTEN: u64 = 1;
+    const EL1PCTEN: u64 = bindings::CNTHCTL_EL1PCTEN as u64;
     let controls: u64 = guest.get_sanitised::<CNTHCTL_EL2>().into();
     // With E2H, what is in bits 1 and 0 without it is in bits 11 and 10.
     let bit = if guest.el2_e2h_is_set() {
@@ -93,7 +93,7 @@ pub(crate) fn may_read_physical_counter<W: Hyp>(guest: &Context<'_, W, Guest>) -
 
 /// Returns whether the guest hypervisor traps its guest's reads of the virtual counter.
 pub(crate) fn virtual_counter_traps<W: Hyp>(guest: &Context<'_, W, Guest>) -> bool {
-    const EL1TVCT: u64 = 1 << 13;
+    const EL1TVCT: u64 = bindings::CNTHCTL_EL1TVCT as u64;
     let controls: u64 = guest.get_sanitised::<CNTHCTL_EL2>().into();
     controls & EL1TVCT != 0
 }

@@ -437,6 +437,8 @@ pub const TAINT_WARN: u32 = 9;
 pub const ICC_SRE_EL1_SRE: u32 = 1 << 0;
 pub const ICC_SRE_EL1_DFB: u32 = 1 << 1;
 pub const ICC_SRE_EL1_DIB: u32 = 1 << 2;
+pub const CNTHCTL_EL1PCTEN: u32 = 1 << 0;
+pub const CNTHCTL_EL1TVCT: u32 = 1 << 14;
 pub const SYSREGS_ON_CPU: u16 = 1 << 2;
 pub const CNTKCTL_VALID_BITS: u64 = (1 << 17) | 0x3ff;
 

@@ -105,7 +105,9 @@ fn sysregs_counters_of_an_l2_are_read_if_its_hypervisor_lets_it() {
         (CNTVCTSS, false),
     ] {
         for e2h in [false, true] {
-            for cnthctl in [0, 1, 1 << 10, 1 << 13, !0, !(1 << 13), !1, !(1 << 10)] {
+            let bits = [0, 10, 13, 14].map(|bit: u32| 1 << bit);
+            let without = bits.map(|bit: u64| !bit);
+            for cnthctl in bits.into_iter().chain(without).chain([0, !0]) {
                 let level = Level::L2 {
                     takes_serrors: false,
                     nv3: e2h,
@@ -118,7 +120,8 @@ fn sysregs_counters_of_an_l2_are_read_if_its_hypervisor_lets_it() {
                 let bit = match (is_physical, e2h) {
                     (true, false) => cnthctl & 1 != 0,
                     (true, true) => cnthctl & (1 << 10) != 0,
-                    (false, _) => cnthctl & (1 << 13) == 0,
+                    // EL1TVCT; bit 13 is EL1TVT, which is about the timer.
+                    (false, _) => cnthctl & (1 << 14) == 0,
                 };
                 let found = read(&mut host, encoding, 3).is_some();
                 assert_eq!(found, bit, "{encoding:?} {e2h} {cnthctl:#x}");
