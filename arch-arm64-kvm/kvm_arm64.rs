@@ -107,16 +107,16 @@ unsafe extern "C" fn kvm_arch_vcpu_load_fp(vcpu: *mut bindings::kvm_vcpu) {
 #[export]
 unsafe extern "C" fn kvm_arch_vcpu_ctxflush_fp(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
-    let (_vcpu, irqs) = unsafe {
+    let (vcpu, irqs) = unsafe {
         (
             Vcpu::from_raw(vcpu),
             LocalInterruptDisabled::assume_disabled(),
         )
     };
     #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
-    hostile_host::ctxflush(&_vcpu, irqs);
+    hostile_host::ctxflush(&vcpu, irqs);
     unless_faulty!(ctxflush(irqs));
-    fpsimd::ctxflush(irqs);
+    fpsimd::ctxflush(&vcpu, irqs);
 }
 
 /// Tells the FP core, right after the guest was left, what the guest has in the registers.
@@ -202,16 +202,16 @@ unsafe fn contexts<'a>(
 #[export]
 unsafe extern "C" fn kvm_vcpu_load_vhe(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
-    let (mut guest, mut host) = unsafe {
+    let (mut guest, mut host, mut host_data) = unsafe {
         let vcpu = NonNull::new_unchecked(vcpu);
         // The guest's first: it works out the features.
         let guest = GuestContext::of_loading(vcpu);
         let mut host_data = HostData::this_cpu();
         host_data.set_loaded_vcpu(Some(vcpu));
         let host = HostContext::for_vcpu(host_data.context(), vcpu);
-        (guest, host)
+        (guest, host, host_data)
     };
-    switch::load(&mut guest, &mut host);
+    switch::load(&mut guest, &mut host, &mut host_data);
 }
 
 /// Gives this CPU back to the kernel.
@@ -223,7 +223,7 @@ unsafe extern "C" fn kvm_vcpu_load_vhe(vcpu: *mut bindings::kvm_vcpu) {
 unsafe extern "C" fn kvm_vcpu_put_vhe(vcpu: *mut bindings::kvm_vcpu) {
     // SAFETY: By the safety requirements, for the time of this call.
     let (mut guest, mut host, mut host_data) = unsafe { contexts(NonNull::new_unchecked(vcpu)) };
-    switch::put(&mut guest, &mut host);
+    switch::put(&mut guest, &mut host, &host_data);
     host_data.set_loaded_vcpu(None);
 }
 

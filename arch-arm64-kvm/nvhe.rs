@@ -8,6 +8,7 @@ pub(crate) mod pkvm;
 mod pmu;
 pub(crate) mod switch;
 pub(crate) mod sysreg_sr;
+mod timer;
 mod traps;
 pub(crate) mod view;
 

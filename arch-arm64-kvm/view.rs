@@ -9,6 +9,7 @@ mod host_data;
 pub(crate) mod host_sve;
 mod loading;
 mod sve_allocation;
+mod trace;
 mod vcpu;
 
 pub(crate) use host_data::KernelHostData;

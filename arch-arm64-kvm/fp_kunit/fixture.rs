@@ -134,6 +134,24 @@ impl Fixture {
         unsafe { (*Self::host_data()).fp_owner = owner as u32 }
     }
 
+    /// Notes that the guest uses FP, as the hypervisor does when it traps. C keeps no note of it.
+    fn note_fp_use(&self) {
+        // SAFETY: A field of the vCPU, which nobody else knows.
+        #[cfg(CONFIG_KVM_ARM64_RUST)]
+        unsafe {
+            (&raw mut (*self.raw()).arch.has_used_fp).write(true)
+        }
+    }
+
+    /// Has the host's registers saved, if they are left to it: plays an exit for that.
+    pub(super) fn ask_for_host_registers(&self) {
+        self.note_fp_use();
+        let irqs = local_interrupt_disable();
+        // SAFETY: Interrupts are disabled, and nobody else knows the vCPU.
+        unsafe { bindings::kvm_arch_vcpu_ctxsync_fp(self.raw()) };
+        drop(irqs);
+    }
+
     /// Runs `f` between `load` and `put`, preemption disabled.
     pub(super) fn loaded<R>(&self, f: impl FnOnce(Loaded<'_>) -> R) -> R {
         without_preemption(|| {
@@ -228,6 +246,7 @@ impl Loaded<'_> {
         // SAFETY: Interrupts are disabled, and nobody else knows the vCPU.
         unsafe { bindings::kvm_arch_vcpu_ctxflush_fp(self.0.raw()) };
         fill();
+        self.0.note_fp_use();
         self.0.set_owner(Owner::Guest);
         // SAFETY: As above.
         unsafe { bindings::kvm_arch_vcpu_ctxsync_fp(self.0.raw()) };

@@ -88,16 +88,47 @@ mod tests {
     }
 
     #[test]
-    fn b05_load_saves_whatever_was_bound_to_the_cpu() -> Result {
+    fn b05_b17_whatever_was_bound_to_the_cpu_is_saved_before_a_guest_has_the_registers() -> Result {
         let fixture = Fixture::new(None)?;
         let somebody = Fixture::new(None)?;
         let theirs = Registers::pattern(0x51);
-        fixture::without_preemption(|| {
+        let (owner, saved, foreign) = fixture::without_preemption(|| {
             somebody.bind_to_cpu(|| theirs.load());
             fixture.load();
+            // C has saved them by now.
+            fixture.ask_for_host_registers();
+            let state = (
+                fixture.owner(),
+                somebody.saved_registers(),
+                cpu::foreign_fpstate(),
+            );
             fixture.put();
+            state
         });
-        assert!(somebody.saved_registers() == theirs);
+        assert!(owner == Owner::Free);
+        assert!(saved == theirs);
+        assert!(foreign);
+        Ok(())
+    }
+
+    #[test]
+    fn b17_whatever_was_bound_to_the_cpu_stays_if_the_guest_uses_no_fp() -> Result {
+        if !cfg!(CONFIG_KVM_ARM64_RUST) {
+            return fixture::skip(c"C saves it in any case");
+        }
+        let fixture = Fixture::new(None)?;
+        let somebody = Fixture::new(None)?;
+        let theirs = Registers::pattern(0x52);
+        let (owner, live, foreign) = fixture::without_preemption(|| {
+            somebody.bind_to_cpu(|| theirs.load());
+            fixture.load();
+            let owner = fixture.owner();
+            fixture.put();
+            (owner, Registers::store(), cpu::foreign_fpstate())
+        });
+        assert!(owner == Owner::Host);
+        assert!(live == theirs);
+        assert!(!foreign);
         Ok(())
     }
 
@@ -118,10 +149,11 @@ mod tests {
     }
 
     #[test]
-    fn b09_load_starts_with_registers_that_are_nobodys() -> Result {
+    fn b09_load_starts_with_registers_that_are_nobodys_if_they_are_not_the_tasks() -> Result {
         for stale in [Owner::Free, Owner::Host, Owner::Guest] {
             let fixture = Fixture::new(None)?;
             let owner = fixture::without_preemption(|| {
+                cpu::set_foreign_fpstate();
                 fixture.set_owner(stale);
                 fixture.load();
                 let owner = fixture.owner();

@@ -40,6 +40,8 @@ pub(crate) struct ExitCode(pub(crate) u64);
 
 impl ExitCode {
     const SERROR_PENDING: u64 = 1 << bindings::ARM_EXIT_WITH_SERROR_BIT;
+    /// An interrupt, or nothing that the kernel has to see to.
+    pub(crate) const IRQ: Self = Self(bindings::ARM_EXCEPTION_IRQ as u64);
     /// A virtual CPU that cannot go on: it is in an execution state that it must not be in.
     // Only pKVM says so.
     #[allow(dead_code)]
@@ -58,9 +60,18 @@ impl ExitCode {
         self.0 & Self::SERROR_PENDING != 0
     }
 
-    /// Returns `other`, with the SError that is pending with this one.
-    // As for `ILLEGAL`.
+    /// Returns whether the kernel may look at the guest's registers on account of it, or change them: it
+    /// emulates a trap, and injects an SError.
+    // pKVM's EL2 gives them to it then.
     #[allow(dead_code)]
+    #[inline(always)]
+    pub(crate) fn is_about_registers(self) -> bool {
+        self.has_serror()
+            || self.is(bindings::ARM_EXCEPTION_TRAP)
+            || self.is(bindings::ARM_EXCEPTION_EL1_SERROR)
+    }
+
+    /// Returns `other`, with the SError that is pending with this one.
     #[inline(always)]
     pub(crate) fn replaced_by(self, other: Self) -> Self {
         Self(self.0 & Self::SERROR_PENDING | other.0)

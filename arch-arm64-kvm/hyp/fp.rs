@@ -2,10 +2,10 @@
 
 //! FP, SIMD and SVE of a guest: loaded when it first uses them, and then left alone.
 //!
-//! A guest's first FP instruction after `vcpu_load()` traps. Its state is loaded then, the traps are
-//! opened, and from there on exits and entries move no FP register, and traps stay as they are while
-//! the guest runs. The kernel takes the state out when it needs the registers, see `fpsimd`; pKVM's EL2
-//! takes it out at the end of each run.
+//! A guest's first FP instruction after `vcpu_load()` traps. If the registers are the host's still, its
+//! state is saved; the guest's is loaded, the traps are opened, and from there on exits and entries move
+//! no FP register, and traps stay as they are while the guest runs. The kernel takes the state out when
+//! it needs the registers, see `fpsimd`; pKVM's EL2 takes it out at the end of each run.
 //!
 //! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
@@ -13,6 +13,7 @@
 
 use super::{
     cptr,
+    exits::ExitCode,
     view::{
         fp::{
             change_zcr_el2,
@@ -27,6 +28,7 @@ use super::{
         },
         Class,
         Context,
+        FpEvent,
         Guest,
         HostData, //
     }, //
@@ -43,24 +45,27 @@ use kernel::arm64::{
     world::Hyp, //
 };
 
-/// What a guest can have registers saved by, before its own are loaded.
+/// How the host's FP registers are saved, before a guest's are loaded.
 pub(crate) trait SaveHost: Hyp + Sized {
-    /// Saves the host's FP registers at EL2.
+    /// Saves the host's FP registers, or has it done.
     ///
-    /// Only pKVM has them there: otherwise the kernel has saved them when it loaded the vCPU.
+    /// Returns None where only the kernel can, and runs at EL1: the guest has to be left for that.
     fn save_host<'a>(
-        guest: &Context<'_, Self, Guest>,
+        guest: &mut Context<'_, Self, Guest>,
         registers: FpRegisters<'a, Self, HostOwned>,
         access: &FpAccess,
-    ) -> FpRegisters<'a, Self, Free>;
+    ) -> Option<FpRegisters<'a, Self, Free>>;
 }
 
 /// Handles a trapped FP or SVE instruction: loads the guest's state, and opens the traps.
 ///
-/// Returns false where the guest has to see the trap, or an undefined instruction.
+/// Returns false where the guest has to see the trap, or an undefined instruction; and where the kernel
+/// has to save the host's state first. The exit is one for an interrupt then: the kernel has nothing to
+/// emulate, and comes back to the same instruction.
 pub(crate) fn handle_trap<W: SaveHost>(
     guest: &mut Context<'_, W, Guest>,
     host: &mut HostData<'_, W>,
+    exit_code: &mut ExitCode,
 ) -> bool {
     if !cpucap::system_supports_fpsimd() {
         return false;
@@ -82,17 +87,25 @@ pub(crate) fn handle_trap<W: SaveHost>(
         _ => return false,
     }
 
+    guest.note_fp_use();
     let access = cptr::deactivate::<W>().synchronise();
 
     let registers = match host.fp_registers() {
         FpOwnership::Free(registers) => Some(registers),
-        FpOwnership::Host(registers) => Some(W::save_host(guest, registers, &access)),
+        FpOwnership::Host(registers) => {
+            let Some(registers) = W::save_host(guest, registers, &access) else {
+                *exit_code = exit_code.replaced_by(ExitCode::IRQ);
+                return false;
+            };
+            Some(registers)
+        }
         // What is in memory is old then.
         FpOwnership::Guest(_) => None,
     };
     if let Some(registers) = registers {
         load(guest, &registers, &access);
         registers.given_to_guest();
+        guest.count_fp(FpEvent::GuestLoaded);
     }
 
     // The traps that a guest hypervisor has set among them. The ERET synchronises it.

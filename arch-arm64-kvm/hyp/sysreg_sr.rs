@@ -66,6 +66,18 @@ pub(crate) fn restore_user_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
     ctxt.restore_user::<TPIDRRO_EL0>();
 }
 
+/// Returns whether the registers that an exception to EL1 leaves its state in have to be the context's:
+/// `ESR_EL1`, `FAR_EL1`, `AFSR0_EL1`, `AFSR1_EL1`, `ELR_EL1` and `SPSR_EL1`, and `PAR_EL1`.
+///
+/// The host calls EL2 with interrupts masked, and has no use for them then: it reads those of an exception
+/// before the next can come, writes the two that it returns by right before it does, and reads
+/// `PAR_EL1` right after it had an address translated. So a guest's may stay; but not a protected
+/// guest's, which the host must not see.
+#[inline(always)]
+fn has_exception_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>) -> bool {
+    !O::IS_HOST || ctxt.features().is_protected()
+}
+
 /// Saves the registers of EL1.
 #[inline(always)]
 pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
@@ -86,16 +98,21 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
             ctxt.save_el1::<POR_EL1>();
         }
     }
-    ctxt.save_el1::<ESR_EL1>();
-    ctxt.save_el1::<AFSR0_EL1>();
-    ctxt.save_el1::<AFSR1_EL1>();
-    ctxt.save_el1::<FAR_EL1>();
+    let has_exception_state = has_exception_state(ctxt);
+    if has_exception_state {
+        ctxt.save_el1::<ESR_EL1>();
+        ctxt.save_el1::<AFSR0_EL1>();
+        ctxt.save_el1::<AFSR1_EL1>();
+        ctxt.save_el1::<FAR_EL1>();
+    }
     ctxt.save_el1::<MAIR_EL1>();
     ctxt.save_el1::<VBAR_EL1>();
     ctxt.save_el1::<CONTEXTIDR_EL1>();
     ctxt.save_el1::<AMAIR_EL1>();
     ctxt.save_el1::<CNTKCTL_EL1>();
-    ctxt.save_par();
+    if has_exception_state {
+        ctxt.save_par();
+    }
     ctxt.save::<TPIDR_EL1>();
 
     if features.has_mte() {
@@ -106,8 +123,10 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     }
 
     ctxt.save::<SP_EL1>();
-    ctxt.save_el1::<ELR_EL1>();
-    ctxt.save_el1::<SPSR_EL1>();
+    if has_exception_state {
+        ctxt.save_el1::<ELR_EL1>();
+        ctxt.save_el1::<SPSR_EL1>();
+    }
 
     if features.has_sctlr2() {
         ctxt.save_el1::<SCTLR2_EL1>();
@@ -119,7 +138,8 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     }
 }
 
-/// Restores the registers of EL1, with `midr` and `mpidr` as its `MIDR_EL1` and `MPIDR_EL1`.
+/// Restores the registers of EL1, with `midr` and `mpidr` as its `MIDR_EL1` and `MPIDR_EL1`, unless it
+/// reads the former as it should.
 ///
 /// With the erratum that ARM64_WORKAROUND_SPECULATIVE_AT is about, the CPU may walk the tables of
 /// EL1 at any time, and must not find a mixture of two contexts. The tables of one must be out of
@@ -130,7 +150,11 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
 /// - to the host, `__deactivate_traps()` of nVHE has forbidden them, and stage 2 is off by now, so
 ///   `SCTLR_EL1` and then `TCR_EL1` are set here.
 #[inline(always)]
-pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>, midr: u64, mpidr: u64) {
+pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(
+    ctxt: &Context<'_, W, O>,
+    midr: Option<u64>,
+    mpidr: u64,
+) {
     let features = ctxt.features();
     let forbid_walks = !W::VHE && cpucap::cpus_have_workaround_speculative_at();
 
@@ -159,16 +183,21 @@ pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>, midr
             ctxt.restore_el1::<POR_EL1>();
         }
     }
-    ctxt.restore_el1::<ESR_EL1>();
-    ctxt.restore_el1::<AFSR0_EL1>();
-    ctxt.restore_el1::<AFSR1_EL1>();
-    ctxt.restore_el1::<FAR_EL1>();
+    let has_exception_state = has_exception_state(ctxt);
+    if has_exception_state {
+        ctxt.restore_el1::<ESR_EL1>();
+        ctxt.restore_el1::<AFSR0_EL1>();
+        ctxt.restore_el1::<AFSR1_EL1>();
+        ctxt.restore_el1::<FAR_EL1>();
+    }
     ctxt.restore_el1::<MAIR_EL1>();
     ctxt.restore_el1::<VBAR_EL1>();
     ctxt.restore_el1::<CONTEXTIDR_EL1>();
     ctxt.restore_el1::<AMAIR_EL1>();
     ctxt.restore_el1::<CNTKCTL_EL1>();
-    ctxt.restore::<PAR_EL1>();
+    if has_exception_state {
+        ctxt.restore::<PAR_EL1>();
+    }
     ctxt.restore::<TPIDR_EL1>();
 
     if features.has_mte() {
@@ -187,8 +216,10 @@ pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>, midr
     }
 
     ctxt.restore::<SP_EL1>();
-    ctxt.restore_el1::<ELR_EL1>();
-    ctxt.restore_el1::<SPSR_EL1>();
+    if has_exception_state {
+        ctxt.restore_el1::<ELR_EL1>();
+        ctxt.restore_el1::<SPSR_EL1>();
+    }
 
     if features.has_sctlr2() {
         ctxt.restore_el1::<SCTLR2_EL1>();

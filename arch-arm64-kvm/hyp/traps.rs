@@ -11,11 +11,15 @@
 #![forbid(unsafe_code)]
 
 use super::view::{
-    fine_grained_traps,
+    fine_grained_traps::{
+        self,
+        FineGrainedTrap, //
+    },
     traps,
     Context,
     Guest,
-    Host, //
+    Host,
+    HostData, //
 };
 use kernel::{
     arm64::{
@@ -36,7 +40,12 @@ const NV_HCRX_GUEST_EXCLUDE: u64 =
 pub(crate) fn activate_common<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     host: &mut Context<'_, W, Host>,
+    host_data: &mut HostData<'_, W>,
 ) {
+    if !host_data.constants_are_saved() {
+        save_constants(host, host_data);
+    }
+
     traps::trap_implementation_defined_cp15();
 
     if cpucap::system_supports_pmuv3() {
@@ -44,11 +53,10 @@ pub(crate) fn activate_common<W: Hyp>(
     }
 
     if cpucap::cpus_have_hcx() {
-        traps::activate_hcrx(host, hcrx(guest));
+        traps::write_hcrx(hcrx(guest));
     }
 
-    activate_fine_grained(guest, host);
-    activate_fine_grained_ich(guest, host);
+    for_fine_grained(host_data, Activate(guest));
     activate_mpam();
 }
 
@@ -57,6 +65,7 @@ pub(crate) fn activate_common<W: Hyp>(
 pub(crate) fn deactivate_common<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     host: &Context<'_, W, Host>,
+    host_data: &HostData<'_, W>,
 ) {
     traps::open_cp15();
 
@@ -68,8 +77,7 @@ pub(crate) fn deactivate_common<W: Hyp>(
         traps::deactivate_hcrx(host);
     }
 
-    deactivate_fine_grained(host);
-    deactivate_fine_grained_ich(host);
+    for_fine_grained(host_data, Deactivate(host));
     deactivate_mpam();
 }
 
@@ -85,85 +93,82 @@ fn hcrx<W: Hyp>(guest: &Context<'_, W, Guest>) -> HCRX_EL2 {
     HCRX_EL2::from((own & NV_HCRX_GUEST_EXCLUDE) | (set & !NV_HCRX_GUEST_EXCLUDE))
 }
 
-#[inline(always)]
-fn activate_fine_grained<W: Hyp>(guest: &Context<'_, W, Guest>, host: &mut Context<'_, W, Host>) {
-    use fine_grained_traps::activate;
-
-    if !cpucap::cpus_have_fgt() {
-        return;
+/// Saves what the host has in the registers of traps that nobody writes but this code, once a CPU has come
+/// up: they are read when the first guest runs on the CPU, and not any more.
+#[inline(never)]
+fn save_constants<W: Hyp>(host: &mut Context<'_, W, Host>, host_data: &mut HostData<'_, W>) {
+    host_data.set_has_amu(traps::cpu_has_amu());
+    if cpucap::cpus_have_hcx() {
+        traps::save_hcrx(host);
     }
-    activate::<W, HFGRTR_EL2>(guest, host);
-    activate::<W, HFGWTR_EL2>(guest, host);
-    activate::<W, HFGITR_EL2>(guest, host);
-    activate::<W, HDFGRTR_EL2>(guest, host);
-    activate::<W, HDFGWTR_EL2>(guest, host);
-
-    if traps::cpu_has_amu() {
-        activate::<W, HAFGRTR_EL2>(guest, host);
-    }
-
-    if !cpucap::cpus_have_fgt2() {
-        return;
-    }
-    activate::<W, HFGRTR2_EL2>(guest, host);
-    activate::<W, HFGWTR2_EL2>(guest, host);
-    activate::<W, HFGITR2_EL2>(guest, host);
-    activate::<W, HDFGRTR2_EL2>(guest, host);
-    activate::<W, HDFGWTR2_EL2>(guest, host);
+    for_fine_grained(host_data, Save(host));
+    host_data.set_constants_saved();
 }
 
-#[inline(always)]
-fn deactivate_fine_grained<W: Hyp>(host: &Context<'_, W, Host>) {
-    use fine_grained_traps::deactivate;
-
-    if !cpucap::cpus_have_fgt() {
-        return;
-    }
-    deactivate::<W, HFGRTR_EL2>(host);
-    deactivate::<W, HFGWTR_EL2>(host);
-    deactivate::<W, HFGITR_EL2>(host);
-    deactivate::<W, HDFGRTR_EL2>(host);
-    deactivate::<W, HDFGWTR_EL2>(host);
-
-    if traps::cpu_has_amu() {
-        deactivate::<W, HAFGRTR_EL2>(host);
-    }
-
-    if !cpucap::cpus_have_fgt2() {
-        return;
-    }
-    deactivate::<W, HFGRTR2_EL2>(host);
-    deactivate::<W, HFGWTR2_EL2>(host);
-    deactivate::<W, HFGITR2_EL2>(host);
-    deactivate::<W, HDFGRTR2_EL2>(host);
-    deactivate::<W, HDFGWTR2_EL2>(host);
+/// Something that is done with each register of fine-grained traps.
+trait ForFineGrained {
+    /// Does it.
+    fn with<R: FineGrainedTrap>(&mut self);
 }
 
-#[inline(always)]
-fn activate_fine_grained_ich<W: Hyp>(
-    guest: &Context<'_, W, Guest>,
-    host: &mut Context<'_, W, Host>,
-) {
-    use fine_grained_traps::activate;
+/// Saves the host's.
+struct Save<'a, 'b, W: Hyp>(&'a mut Context<'b, W, Host>);
 
-    if !cpucap::cpus_have_gicv5_cpuif() {
-        return;
+impl<W: Hyp> ForFineGrained for Save<'_, '_, W> {
+    #[inline(always)]
+    fn with<R: FineGrainedTrap>(&mut self) {
+        fine_grained_traps::save::<W, R>(self.0);
     }
-    activate::<W, ICH_HFGRTR_EL2>(guest, host);
-    activate::<W, ICH_HFGWTR_EL2>(guest, host);
-    activate::<W, ICH_HFGITR_EL2>(guest, host);
 }
 
-#[inline(always)]
-fn deactivate_fine_grained_ich<W: Hyp>(host: &Context<'_, W, Host>) {
-    use fine_grained_traps::deactivate;
+/// Sets the guest's.
+struct Activate<'a, 'b, W: Hyp>(&'a Context<'b, W, Guest>);
 
-    if !cpucap::cpus_have_gicv5_cpuif() {
-        return;
+impl<W: Hyp> ForFineGrained for Activate<'_, '_, W> {
+    #[inline(always)]
+    fn with<R: FineGrainedTrap>(&mut self) {
+        fine_grained_traps::activate::<W, R>(self.0);
     }
-    deactivate::<W, ICH_HFGRTR_EL2>(host);
-    deactivate::<W, ICH_HFGWTR_EL2>(host);
-    deactivate::<W, ICH_HFGITR_EL2>(host);
+}
+
+/// Restores the host's.
+struct Deactivate<'a, 'b, W: Hyp>(&'a Context<'b, W, Host>);
+
+impl<W: Hyp> ForFineGrained for Deactivate<'_, '_, W> {
+    #[inline(always)]
+    fn with<R: FineGrainedTrap>(&mut self) {
+        fine_grained_traps::deactivate::<W, R>(self.0);
+    }
+}
+
+/// Does something with each register of fine-grained traps that this CPU has.
+#[inline(always)]
+fn for_fine_grained<W: Hyp>(host_data: &HostData<'_, W>, mut what: impl ForFineGrained) {
+    if cpucap::cpus_have_fgt() {
+        what.with::<HFGRTR_EL2>();
+        what.with::<HFGWTR_EL2>();
+        what.with::<HFGITR_EL2>();
+        what.with::<HDFGRTR_EL2>();
+        what.with::<HDFGWTR_EL2>();
+
+        if host_data.has_amu() {
+            what.with::<HAFGRTR_EL2>();
+        }
+
+        if cpucap::cpus_have_fgt2() {
+            what.with::<HFGRTR2_EL2>();
+            what.with::<HFGWTR2_EL2>();
+            what.with::<HFGITR2_EL2>();
+            what.with::<HDFGRTR2_EL2>();
+            what.with::<HDFGWTR2_EL2>();
+        }
+    }
+
+    if cpucap::cpus_have_gicv5_cpuif() {
+        what.with::<ICH_HFGRTR_EL2>();
+        what.with::<ICH_HFGWTR_EL2>();
+        what.with::<ICH_HFGITR_EL2>();
+    }
 }
 
 /// Traps all of MPAM: KVM offers it to no guest.

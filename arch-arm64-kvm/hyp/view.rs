@@ -9,6 +9,7 @@ pub(crate) mod exit;
 pub(crate) mod features;
 pub(crate) mod fine_grained_traps;
 pub(crate) mod fp;
+pub(crate) mod fp_event;
 mod fp_owner;
 mod host_data;
 mod nested;
@@ -28,6 +29,7 @@ pub(crate) use context::{
     Owner, //
 };
 pub(crate) use features::Features;
+pub(crate) use fp_event::FpEvent;
 pub(crate) use fp_owner::FpOwner;
 pub(crate) use host_data::HostData;
 pub(crate) use syndrome::{

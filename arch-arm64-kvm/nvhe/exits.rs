@@ -58,7 +58,7 @@ fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut
     match guest.syndrome().class() {
         Class::Cp15_32 => sysreg::handle_vgic(guest),
         Class::Sys64 => sysreg::handle(guest),
-        Class::Sve | Class::FpAsimd => fp::handle_trap(guest, host),
+        Class::Sve | Class::FpAsimd => fp::handle_trap(guest, host, exit_code),
         Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
         Class::DabtLow => memory::handle_data_abort(guest, exit_code),
         Class::Mops => mops::handle(guest),
@@ -81,7 +81,7 @@ fn handle_protected(
         Class::Sys64 => sysreg::handle(guest) || guest.handle_protected_sysreg(exit_code),
         // Protected guests are not offered it.
         Class::Sve => guest.handle_restricted(exit_code),
-        Class::FpAsimd => fp::handle_trap(guest, host),
+        Class::FpAsimd => fp::handle_trap(guest, host, exit_code),
         Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
         Class::DabtLow => memory::handle_data_abort(guest, exit_code),
         Class::Mops => mops::handle(guest),

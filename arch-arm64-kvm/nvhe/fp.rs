@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The host's FP registers under pKVM, which EL2 saves and restores itself.
+//! The host's FP registers, where the kernel runs at EL1.
 //!
-//! So the host cannot tell whether a guest has used FP, and nothing of a guest's vectors is left in
-//! registers that the host could look at.
+//! pKVM's EL2 saves and restores them itself. So the host cannot tell whether a guest has used FP, and
+//! nothing of a guest's vectors is left in registers that the host could look at.
+//!
+//! Otherwise the kernel saves them: see `fpsimd`.
 //!
 //! C source: [`arch/arm64/kvm/hyp/nvhe/hyp-main.c`](srctree/arch/arm64/kvm/hyp/nvhe/hyp-main.c)
 
@@ -37,14 +39,20 @@ use kernel::arm64::{
 };
 
 impl SaveHost for Nvhe {
-    /// Saves what the host has in the registers: with SVE all of it, as there is no telling what of it
-    /// is worth something.
+    /// Under pKVM, saves what the host has in the registers: with SVE all of it, as there is no telling
+    /// what of it is worth something.
+    ///
+    /// Otherwise that is the kernel's to do. A second copy of its code here, which knew less of what a
+    /// task can have, is what host state was lost by: SVE, FPMR, and what a debugger had written.
     #[inline(never)]
     fn save_host<'a>(
-        guest: &Context<'_, Self, Guest>,
+        guest: &mut Context<'_, Self, Guest>,
         registers: FpRegisters<'a, Self, HostOwned>,
         access: &FpAccess,
-    ) -> FpRegisters<'a, Self, Free> {
+    ) -> Option<FpRegisters<'a, Self, Free>> {
+        if !cpucap::is_protected_kvm_enabled() {
+            return None;
+        }
         if cpucap::system_supports_sve() {
             registers.save_zcr(zcr_el1::<Nvhe>(access));
             set_zcr_el2(HostData::host_max_vl().zcr(), access);
@@ -55,7 +63,7 @@ impl SaveHost for Nvhe {
         if guest.features().has_fpmr() {
             registers.save_fpmr(access);
         }
-        registers.host_saved()
+        Some(registers.host_saved())
     }
 }
 

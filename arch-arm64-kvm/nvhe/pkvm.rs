@@ -6,8 +6,9 @@
 //! host's what is the host's to say, and afterwards it gives back what the host has to know.
 //!
 //! - A protected guest's registers go both ways, each time: the host emulates for it.
-//! - Another guest's stay with EL2 until the host asks for them, to emulate something or to put the
-//!   vCPU. Then they are the host's, who marks them as dirty, and EL2 takes them back.
+//! - Another guest's stay with EL2 until the host has a use for them: to emulate something, which EL2
+//!   can tell from the exit, or to put the vCPU, for which it asks. Then they are the host's, who marks
+//!   them as dirty, and EL2 takes them back.
 //!
 //! C source: [`arch/arm64/kvm/hyp/nvhe/hyp-main.c`](srctree/arch/arm64/kvm/hyp/nvhe/hyp-main.c)
 
@@ -24,6 +25,7 @@ use super::view::{
     KeptByHyp,
     VcpuState, //
 };
+use crate::hyp::exits::ExitCode;
 use kernel::bindings;
 
 /// Takes from the host what EL2 needs for running `vcpu`, on a CPU with `nr_lr` list registers.
@@ -54,12 +56,14 @@ pub(crate) fn flush(vcpu: &mut HypVcpu<'_>, host_data: &mut HostData<'_>, nr_lr:
     hyp.set_pid(host.pid());
 }
 
-/// Gives to the host what it has to know after `vcpu` was run, and its FP state taken from the CPU.
-pub(crate) fn sync(vcpu: &mut HypVcpu<'_>) {
+/// Gives to the host what it has to know after `vcpu` was run and left for `exit_code`, and its FP state
+/// taken from the CPU.
+pub(crate) fn sync(vcpu: &mut HypVcpu<'_>, exit_code: ExitCode) {
     let (hyp, mut host) = vcpu.states();
     sync_debug_state(&hyp, &mut host);
 
-    if hyp.features().is_protected() {
+    // The host knows by the same rule what it was given: see handle_exit_pkvm_state().
+    if hyp.features().is_protected() || exit_code.is_about_registers() {
         registers::sync(&hyp, &mut host);
     } else {
         // The host looks at these before it asks for the rest: it traces the PC, and steps by

@@ -12,6 +12,7 @@ use super::{
     pkvm,
     pmu,
     sysreg_sr,
+    timer,
     traps,
     view::{
         priority_mask,
@@ -77,7 +78,7 @@ pub(crate) fn run_hyp_vcpu(
         let (mut guest, _) = vcpu.contexts(host_data);
         host_fp::sync(&mut guest, host_data);
     }
-    pkvm::sync(vcpu);
+    pkvm::sync(vcpu, exit_code);
     exit_code
 }
 
@@ -103,7 +104,10 @@ fn run(
     sysreg_sr::save_state(host);
     // The buffers of SPE and TRBE are the host's, and are reached by its translation regime: they are
     // drained and stopped before that changes, and before MDCR_EL2 makes it that of EL2.
-    guest.save_host_buffers();
+    let has_buffers = host_data.has_buffers();
+    if has_buffers {
+        guest.save_host_buffers();
+    }
 
     // Walks of the host's tables that are under way have to be over before other tables come. It also
     // completes the stop of BRBE.
@@ -121,7 +125,7 @@ fn run(
     traps::activate(guest, host, host_data);
 
     guest.restore_vgic_state();
-    guest.enable_timer_traps();
+    timer::enable_traps(guest);
 
     guest.switch_debug_to_guest();
 
@@ -137,7 +141,7 @@ fn run(
 
     sysreg_sr::save_state(guest);
     save_32bit_state(guest);
-    guest.disable_timer_traps();
+    timer::disable_traps();
     guest.save_vgic_state();
 
     // As before, for walks of the guest's tables.
@@ -151,7 +155,9 @@ fn run(
 
     guest.switch_debug_to_host();
     // SPE may go on from here, by the host's tables.
-    guest.restore_host_buffers();
+    if has_buffers {
+        guest.restore_host_buffers();
+    }
 
     if events_differ {
         pmu::switch_to_host(guest);
@@ -185,6 +191,6 @@ pub(crate) fn switch_to_host_for_panic(
     host: &HostContext<'_>,
     host_data: &mut HostData<'_>,
 ) {
-    guest.disable_timer_traps();
+    timer::disable_traps();
     switch_to_host(guest, host, host_data);
 }

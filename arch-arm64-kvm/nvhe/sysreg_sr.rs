@@ -39,16 +39,19 @@ pub(crate) fn save_state<O: Owner>(ctxt: &mut Context<'_, Nvhe, O>) {
 
 /// Restores the registers of a guest.
 pub(crate) fn restore_guest_state(guest: &GuestContext<'_>) {
-    restore_state(guest, guest.midr_el1());
+    restore_state(guest, || guest.midr_el1());
 }
 
 /// Restores the registers of the host.
 pub(crate) fn restore_host_state(host: &HostContext<'_>) {
-    restore_state(host, host.midr_el1());
+    restore_state(host, || host.midr_el1());
 }
 
 #[inline(always)]
-fn restore_state<O: Owner>(ctxt: &Context<'_, Nvhe, O>, midr: u64) {
+fn restore_state<O: Owner>(ctxt: &Context<'_, Nvhe, O>, midr: impl FnOnce() -> u64) {
+    // The CPU's own is there when a CPU has come up, and always after a guest that has another.
+    let has_another = ctxt.features().has_writable_imp_id_regs();
+    let midr = has_another.then(midr);
     restore_el1_state(ctxt, midr, ctxt.get::<MPIDR_EL1>().into());
     restore_common_state(ctxt);
     if ctxt.features().is_protected() {

@@ -38,7 +38,7 @@ pub(crate) fn activate(
 ) {
     traps::activate_hcr(guest, guest.hcr_el2());
     host_data.activate_mdcr(guest.mdcr_el2());
-    traps::activate_common(guest, host);
+    traps::activate_common(guest, host, host_data);
     cptr::activate(guest, host_data.guest_owns_fp());
     host_data.set_vectors(Vectors::Guest);
 
@@ -75,7 +75,7 @@ pub(crate) fn deactivate(
     }
 
     host_data.deactivate_mdcr();
-    traps::deactivate_common(guest, host);
+    traps::deactivate_common(guest, host, host_data);
     write_hcr(host_data.host_hcr());
     // The ERET to the host synchronises it; who moves FP registers before that needs an ISB.
     let _ = cptr::deactivate::<Nvhe>();

@@ -61,8 +61,10 @@ pub(super) fn fixup_guest_exit(
 fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut ExitCode) -> bool {
     match guest.syndrome().class() {
         Class::Cp15_32 => sysreg::handle_vgic(guest),
-        Class::Sys64 => (guest.has_nv() && handle_nv_sysreg(guest, host)) || sysreg::handle(guest),
-        Class::Sve | Class::FpAsimd => fp::handle_trap(guest, host),
+        Class::Sys64 => {
+            (guest.has_nv() && handle_nv_sysreg(guest, host, exit_code)) || sysreg::handle(guest)
+        }
+        Class::Sve | Class::FpAsimd => fp::handle_trap(guest, host, exit_code),
         Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
         Class::DabtLow => memory::handle_data_abort(guest, exit_code),
         Class::Eret => eret::handle(guest),
@@ -74,9 +76,13 @@ fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut
 
 /// Handles accesses of a guest with a virtual EL2 that are not for the kernel.
 #[inline(never)]
-fn handle_nv_sysreg(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) -> bool {
+fn handle_nv_sysreg(
+    guest: &mut GuestContext<'_>,
+    host: &mut HostData<'_>,
+    exit_code: &mut ExitCode,
+) -> bool {
     tlbi::handle(guest) || timer::handle(guest) || cpacr::handle(guest, host) || {
-        zcr::load_registers(guest, host);
+        zcr::load_registers(guest, host, exit_code);
         false
     }
 }

@@ -13,6 +13,7 @@ use crate::hyp::{
             HostOwned, //
         },
         Context,
+        FpEvent,
         Guest, //
     }, //
 };
@@ -22,14 +23,16 @@ use kernel::arm64::{
 };
 
 impl SaveHost for Vhe {
-    /// The kernel has saved them when it loaded the vCPU, so there is nothing to save: they are never
-    /// the host's when a guest runs.
+    /// Has the kernel's FP core save them, which is a call away, and for which nothing has changed: the
+    /// running task is the one that loaded the vCPU, and the vector length in force is the task's, as
+    /// a guest's comes with its registers.
     #[inline(always)]
     fn save_host<'a>(
-        _: &Context<'_, Self, Guest>,
+        guest: &mut Context<'_, Self, Guest>,
         registers: FpRegisters<'a, Self, HostOwned>,
-        _: &FpAccess,
-    ) -> FpRegisters<'a, Self, Free> {
-        registers.host_saved()
+        access: &FpAccess,
+    ) -> Option<FpRegisters<'a, Self, Free>> {
+        guest.count_fp(FpEvent::HostSaved);
+        Some(registers.save_by_kernel(access))
     }
 }

@@ -24,15 +24,23 @@ use kernel::interrupt::local_interrupt_disable;
 /// Gets the CPU ready for `guest`, for `vcpu_load()`.
 ///
 /// Context: EL2, preemption disabled, interrupts on or off.
-pub(crate) fn load(guest: &mut GuestContext<'_>, host: &mut HostContext<'_>) {
+pub(crate) fn load(
+    guest: &mut GuestContext<'_>,
+    host: &mut HostContext<'_>,
+    host_data: &mut HostData<'_>,
+) {
     sysreg_sr::load(guest, host);
-    traps::load(guest, host, &local_interrupt_disable());
+    traps::load(guest, host, host_data, &local_interrupt_disable());
     guest.load_stage2();
 }
 
 /// Gives the CPU back to the kernel, for `vcpu_put()`. Context: as for [`load`].
-pub(crate) fn put(guest: &mut GuestContext<'_>, host: &mut HostContext<'_>) {
-    traps::put(guest, host, &local_interrupt_disable());
+pub(crate) fn put(
+    guest: &mut GuestContext<'_>,
+    host: &mut HostContext<'_>,
+    host_data: &HostData<'_>,
+) {
+    traps::put(guest, host, host_data, &local_interrupt_disable());
     sysreg_sr::put(guest, host);
 }
 

@@ -69,9 +69,10 @@ pub(crate) fn load(guest: &mut GuestContext<'_>, host: &mut HostContext<'_>) {
         // What L1 has set for L2.
         let midr = guest.get::<VPIDR_EL2>().into();
         let mpidr = guest.get::<VMPIDR_EL2>().into();
-        restore_el1_state(guest, midr, mpidr);
+        restore_el1_state(guest, Some(midr), mpidr);
     } else {
-        restore_el1_state(guest, guest.midr_el1(), guest.get::<MPIDR_EL1>().into());
+        let mpidr = guest.get::<MPIDR_EL1>().into();
+        restore_el1_state(guest, Some(guest.midr_el1()), mpidr);
     }
 
     guest.set_sysregs_on_cpu(true);

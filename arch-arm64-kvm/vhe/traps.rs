@@ -58,18 +58,20 @@ const NV_HCR_GUEST_EXCLUDE: u64 =
 pub(crate) fn load(
     guest: &mut GuestContext<'_>,
     host: &mut HostContext<'_>,
+    host_data: &mut HostData<'_>,
     _: &LocalInterruptDisabled,
 ) {
-    traps::activate_common(guest, host);
+    traps::activate_common(guest, host, host_data);
 }
 
 /// Takes back what [`load`] has set. As for that.
 pub(crate) fn put(
     guest: &mut GuestContext<'_>,
     host: &HostContext<'_>,
+    host_data: &HostData<'_>,
     _: &LocalInterruptDisabled,
 ) {
-    traps::deactivate_common(guest, host);
+    traps::deactivate_common(guest, host, host_data);
 }
 
 /// Sets the traps that come with an entry.

@@ -2,6 +2,7 @@
 
 //! What contexts can do under VHE only.
 
+mod fp;
 mod host_data;
 mod nested;
 pub(crate) mod panic;

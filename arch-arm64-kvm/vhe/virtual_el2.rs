@@ -93,7 +93,7 @@ pub(super) fn restore_state(guest: &GuestContext<'_>) {
     guest.restore::<PAR_EL1>();
     guest.restore::<TPIDR_EL1>();
 
-    guest.set_identity(guest.midr_el1(), guest.get::<MPIDR_EL1>().into());
+    guest.set_identity(Some(guest.midr_el1()), guest.get::<MPIDR_EL1>().into());
     guest.restore_el2::<MAIR_EL2, MAIR_EL1>();
     guest.restore_el2::<VBAR_EL2, VBAR_EL1>();
     guest.restore_el2::<CONTEXTIDR_EL2, CONTEXTIDR_EL1>();

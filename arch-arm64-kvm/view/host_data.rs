@@ -48,13 +48,23 @@ impl<'a> KernelHostData<'a> {
         FpOwner::from_raw(unsafe { (&raw const (*self.ptr.as_ptr()).fp_owner).read() })
     }
 
-    /// Makes the FP registers nobody's.
+    /// Notes that the FP registers are nobody's.
     ///
-    /// The only change of owner that the kernel makes. The guest becomes owner at EL2 alone, by
+    /// The kernel notes this and [`Self::leave_fp_to_host`] alone. The guest becomes owner at EL2, by
     /// the trap of its first FP access.
     #[inline(always)]
     pub(crate) fn free_fp(&self) {
-        let owner = bindings::kvm_host_data_FP_STATE_FREE;
+        self.set_fp_owner(bindings::kvm_host_data_FP_STATE_FREE);
+    }
+
+    /// Notes that the FP registers have the state of the running task, and nowhere else is.
+    #[inline(always)]
+    pub(crate) fn leave_fp_to_host(&self) {
+        self.set_fp_owner(bindings::kvm_host_data_FP_STATE_HOST_OWNED);
+    }
+
+    #[inline(always)]
+    fn set_fp_owner(&self, owner: u32) {
         // SAFETY: As for `fp_owner`.
         unsafe { (&raw mut (*self.ptr.as_ptr()).fp_owner).write(owner) };
     }

@@ -12,6 +12,12 @@ use kernel::{
     task::Task, //
 };
 
+use super::trace;
+use crate::hyp::view::{
+    fp_event,
+    FpEvent, //
+};
+
 #[cfg(CONFIG_KVM_ARM64_RUST_FAULTS)]
 pub(crate) mod host_copy;
 pub(crate) mod sve;
@@ -101,6 +107,50 @@ impl Vcpu<'_> {
         // the kernel without a lock, though always with preemption disabled and by this thread.
         let flags = unsafe { (&raw const (*self.arch()).sflags).read_volatile() };
         flags & (bindings::IN_NESTED_ERET | bindings::IN_NESTED_EXCEPTION) != 0
+    }
+
+    /// Counts and traces what has become of the FP registers.
+    #[inline(always)]
+    pub(crate) fn note_fp(&self, event: FpEvent) {
+        // SAFETY: A live vCPU, by the type invariant. EL2 counts between guest entry and exit only.
+        unsafe { fp_event::count(self.ptr, event) };
+        self.trace_fp(event);
+    }
+
+    /// Traces what has become of the FP registers, and was counted at EL2.
+    #[inline(always)]
+    pub(crate) fn trace_fp(&self, event: FpEvent) {
+        // SAFETY: A field of the vCPU, which does not change.
+        let vcpu_id = unsafe { (&raw const (*self.ptr.as_ptr()).vcpu_id).read() };
+        trace::fp(vcpu_id, event);
+    }
+
+    /// Counts an exit with the guest's state in the registers.
+    #[inline(always)]
+    pub(crate) fn count_fp_exit(&self) {
+        // SAFETY: A field of the vCPU, which nobody else writes.
+        unsafe {
+            let exits = &raw mut (*self.ptr.as_ptr()).stat.fp_exits;
+            exits.write(exits.read().wrapping_add(1));
+        }
+    }
+
+    /// Returns whether the guest has used FP since it was loaded: not before it has can it own the
+    /// registers.
+    #[inline(always)]
+    pub(crate) fn has_used_fp(&self) -> bool {
+        // SAFETY: The field is within the vCPU. EL2 writes it only between guest entry and exit, when
+        // this code does not run.
+        unsafe { (&raw const (*self.arch()).has_used_fp).read() }
+    }
+
+    /// Returns whether the guest has used FP since it was loaded the last time, and begins anew.
+    #[inline(always)]
+    pub(crate) fn take_has_used_fp(&self) -> bool {
+        let has = self.has_used_fp();
+        // SAFETY: As for `has_used_fp`.
+        unsafe { (&raw mut (*self.arch()).has_used_fp).write(false) };
+        has
     }
 
     /// Returns where the guest's SVE state is kept, if the guest has SVE.

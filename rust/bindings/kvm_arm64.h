@@ -17,9 +17,14 @@
 #include <asm/kvm_mmu.h>
 #include <nvhe/mem_protect.h>
 #include <nvhe/pkvm.h>
+#ifdef CONFIG_KVM_ARM64_RUST
+#include <../arch/arm64/kvm/rust/trace.h>
+#endif
 
 const u16 RUST_CONST_HELPER_IN_NESTED_ERET = unpack_vcpu_flag(IN_NESTED_ERET);
 const u16 RUST_CONST_HELPER_IN_NESTED_EXCEPTION = unpack_vcpu_flag(IN_NESTED_EXCEPTION);
+const u8 RUST_CONST_HELPER_PENDING_EXCEPTION = unpack_vcpu_flag(PENDING_EXCEPTION);
+const u8 RUST_CONST_HELPER_INCREMENT_PC = unpack_vcpu_flag(INCREMENT_PC);
 const u16 RUST_CONST_HELPER_SYSREGS_ON_CPU = unpack_vcpu_flag(SYSREGS_ON_CPU);
 const u64 RUST_CONST_HELPER_CNTKCTL_VALID_BITS = CNTKCTL_VALID_BITS;
 const u8 RUST_CONST_HELPER_PKVM_HOST_STATE_DIRTY = unpack_vcpu_flag(PKVM_HOST_STATE_DIRTY);

@@ -426,12 +426,14 @@ impl<W: Hyp, O: Owner> Context<'_, W, O> {
         unsafe { sysreg::write(MDSCR_EL1::from(self.mdscr_el1().read())) }
     }
 
-    /// Sets what `MIDR_EL1` and `MPIDR_EL1` read as at EL1.
+    /// Sets what `MIDR_EL1` and `MPIDR_EL1` read as at EL1, the former if there is a value.
     #[inline(always)]
-    pub(crate) fn set_identity(&self, midr: u64, mpidr: u64) {
+    pub(crate) fn set_identity(&self, midr: Option<u64>, mpidr: u64) {
         // SAFETY: EL2 may write these, which have an effect on EL1 only.
         unsafe {
-            sysreg::write(VPIDR_EL2::from(midr));
+            if let Some(midr) = midr {
+                sysreg::write(VPIDR_EL2::from(midr));
+            }
             sysreg::write(VMPIDR_EL2::from(mpidr));
         }
     }

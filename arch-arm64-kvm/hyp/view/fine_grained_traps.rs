@@ -78,17 +78,18 @@ impl<W: Hyp> Context<'_, W, Guest> {
     }
 }
 
-/// Saves the host's `R` and sets the guest's.
+/// Saves the host's `R`.
 #[inline(always)]
-pub(crate) fn activate<W: Hyp, R: FineGrainedTrap>(
-    guest: &Context<'_, W, Guest>,
-    host: &mut Context<'_, W, Host>,
-) {
-    // SAFETY: EL2 may access it, and it has no effect on EL2.
-    unsafe {
-        host.set(sysreg::read::<R>());
-        sysreg::write(guest.fine_grained_trap::<R>());
-    }
+pub(crate) fn save<W: Hyp, R: FineGrainedTrap>(host: &mut Context<'_, W, Host>) {
+    // SAFETY: EL2 may read it.
+    host.set(unsafe { sysreg::read::<R>() });
+}
+
+/// Sets the guest's `R`.
+#[inline(always)]
+pub(crate) fn activate<W: Hyp, R: FineGrainedTrap>(guest: &Context<'_, W, Guest>) {
+    // SAFETY: EL2 may write it, and it has no effect on EL2.
+    unsafe { sysreg::write(guest.fine_grained_trap::<R>()) }
 }
 
 /// Restores the host's `R`.

@@ -14,17 +14,19 @@
 //!               given_to_host()              guest_saved()
 //! ```
 //!
-//! Only registers that are nobody's can be loaded, with the guest's state or the host's. The two ways
-//! on the left, and that by which a guest's state is saved, are pKVM's. Otherwise the kernel saves both,
-//! and notes that the registers are nobody's: before it loads a vCPU, and when it has taken them for
-//! itself (see `fpsimd`).
+//! Only registers that are nobody's can be loaded, with the guest's state or the host's. pKVM's EL2 goes
+//! all of these ways. Otherwise a guest's state is saved by the kernel, and so is the host's: it notes
+//! that the registers are nobody's when it has saved what was in them (see `fpsimd`), or, under VHE, is
+//! called to do so.
 
 use super::{
     context::{
         context_registers,
         ContextRegister, //
     },
+    fp_event,
     Context,
+    FpEvent,
     FpOwner,
     Guest,
     HostData, //
@@ -152,7 +154,6 @@ impl<'a, W: Hyp> FpRegisters<'a, W, GuestOwned> {
     }
 }
 
-#[allow(dead_code)]
 impl<'a, W: Hyp> FpRegisters<'a, W, HostOwned> {
     /// Takes the registers, whose contents have been saved, from the host.
     ///
@@ -274,6 +275,20 @@ impl<W: Hyp> Context<'_, W, Guest> {
     pub(crate) fn sve_max_vl(&self) -> VectorLength {
         // SAFETY: A field of the vCPU, by the type invariant.
         VectorLength::of_bytes(unsafe { (&raw const (*self.vcpu.as_ptr()).arch.sve_max_vl).read() })
+    }
+
+    /// Counts what has become of the FP registers.
+    #[inline(always)]
+    pub(crate) fn count_fp(&mut self, event: FpEvent) {
+        // SAFETY: A live vCPU that this code has for itself, by the type invariant.
+        unsafe { fp_event::count(self.vcpu, event) }
+    }
+
+    /// Notes that the guest uses FP, for the kernel.
+    #[inline(always)]
+    pub(crate) fn note_fp_use(&mut self) {
+        // SAFETY: A field of the vCPU, by the type invariant.
+        unsafe { (&raw mut (*self.vcpu.as_ptr()).arch.has_used_fp).write(true) }
     }
 
     #[inline(always)]

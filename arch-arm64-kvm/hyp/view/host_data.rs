@@ -46,6 +46,33 @@ impl<W: World> HostData<'_, W> {
         }
     }
 
+    /// Returns whether flag `number` is set, one of `KVM_HOST_DATA_FLAG_*`.
+    #[inline(always)]
+    pub(crate) fn flag(&self, number: u32) -> bool {
+        self.has_flags(1 << number)
+    }
+
+    /// Returns whether one of the flags in `mask` is set.
+    #[inline(always)]
+    pub(crate) fn has_flags(&self, mask: usize) -> bool {
+        // SAFETY: A field of the structure, by the type invariant.
+        unsafe { (&raw const (*self.ptr.as_ptr()).flags).read() & mask != 0 }
+    }
+
+    /// Sets flag `number` to `value`.
+    ///
+    /// Interrupts must be disabled, or nobody else change flags of this CPU.
+    #[inline(always)]
+    pub(crate) fn set_flag(&mut self, number: u32, value: bool) {
+        let flag = 1 << number;
+        // SAFETY: A field of the structure, by the type invariant. No other CPU writes it.
+        unsafe {
+            let flags = &raw mut (*self.ptr.as_ptr()).flags;
+            let others = flags.read() & !flag;
+            flags.write(if value { others | flag } else { others });
+        }
+    }
+
     /// Returns where the host's registers are kept while a guest has the CPU.
     #[inline(always)]
     pub(crate) fn context(&self) -> NonNull<bindings::kvm_cpu_context> {

@@ -23,7 +23,8 @@ use kernel::{
         sysreg,
         world::Hyp, //
     },
-    bindings, //
+    bindings,
+    static_key_is_enabled, //
 };
 
 context_registers! {
@@ -47,6 +48,7 @@ pub(crate) enum Timer {
 }
 
 /// Returns how far behind the physical counter `timer` counts.
+#[inline(always)]
 pub(crate) fn offset<W: Hyp>(guest: &Context<'_, W, Guest>, timer: Timer) -> u64 {
     // SAFETY: A field of the vCPU, by the type invariant; the array has an element for each timer. The
     // pointers in it are NULL, or lead to a field of the VM or of the vCPU.
@@ -71,6 +73,29 @@ unsafe fn read<W: Hyp>(place: *mut u64) -> u64 {
     }
     // SAFETY: By the safety requirement. Volatile, as the VMM may set it while the guest runs.
     unsafe { W::kern_hyp_va(place).read_volatile() }
+}
+
+/// Returns whether some CPU has a `CNTVOFF_EL2` that has no effect.
+// Under VHE the kernel sets the traps itself, here and below.
+#[allow(dead_code)]
+#[inline(always)]
+pub(crate) fn has_broken_cntvoff() -> bool {
+    // SAFETY: A static key of both images.
+    unsafe { static_key_is_enabled!(bindings::broken_cntvoff_key) }
+}
+
+/// Clears and sets bits of `CNTHCTL_EL2`, if that changes it.
+#[allow(dead_code)]
+#[inline(always)]
+pub(crate) fn change_cnthctl(clear: u64, set: u64) {
+    // SAFETY: EL2 may access it. Its traps are of lower levels.
+    unsafe {
+        let old: u64 = sysreg::read::<CNTHCTL_EL2>().into();
+        let new = (old & !clear) | set;
+        if new != old {
+            sysreg::write(CNTHCTL_EL2::from(new));
+        }
+    }
 }
 
 /// Returns what `timer` counts to.

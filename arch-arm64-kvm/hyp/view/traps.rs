@@ -9,7 +9,8 @@ use super::{
     },
     Context,
     Guest,
-    Host, //
+    Host,
+    HostData, //
 };
 use kernel::{
     arm64::{
@@ -107,16 +108,22 @@ pub(crate) fn restore_pmu_of_el0<W: Hyp>(
     guest.set_pmuserenr_on_cpu(false);
 }
 
-/// Saves the host's `HCRX_EL2` and sets the guest's to `value`.
+/// Saves the host's `HCRX_EL2`.
 ///
 /// Only where the CPUs have it.
 #[inline(always)]
-pub(crate) fn activate_hcrx<W: Hyp>(host: &mut Context<'_, W, Host>, value: HCRX_EL2) {
-    // SAFETY: EL2 may access it, with an effect on EL1 and EL0 only.
-    unsafe {
-        host.set(sysreg::read::<HCRX_EL2>());
-        sysreg::write(value);
-    }
+pub(crate) fn save_hcrx<W: Hyp>(host: &mut Context<'_, W, Host>) {
+    // SAFETY: EL2 may read it.
+    host.set(unsafe { sysreg::read::<HCRX_EL2>() });
+}
+
+/// Sets `HCRX_EL2`.
+///
+/// Only where the CPUs have it.
+#[inline(always)]
+pub(crate) fn write_hcrx(value: HCRX_EL2) {
+    // SAFETY: EL2 may write it, with an effect on EL1 and EL0 only.
+    unsafe { sysreg::write(value) }
 }
 
 /// Restores the host's `HCRX_EL2`.
@@ -173,6 +180,32 @@ pub(crate) unsafe fn write_vbar<W: Hyp>(vectors: u64) {
         } else {
             sysreg::write(VBAR_EL2::from(vectors));
         }
+    }
+}
+
+impl<W: Hyp> HostData<'_, W> {
+    /// Returns whether the host's values of registers that never change on this CPU have been saved.
+    #[inline(always)]
+    pub(crate) fn constants_are_saved(&self) -> bool {
+        self.flag(bindings::KVM_HOST_DATA_FLAG_CONSTANTS_SAVED)
+    }
+
+    /// Notes that they have been.
+    #[inline(always)]
+    pub(crate) fn set_constants_saved(&mut self) {
+        self.set_flag(bindings::KVM_HOST_DATA_FLAG_CONSTANTS_SAVED, true);
+    }
+
+    /// Returns whether this CPU has activity monitors, once that has been noted.
+    #[inline(always)]
+    pub(crate) fn has_amu(&self) -> bool {
+        self.flag(bindings::KVM_HOST_DATA_FLAG_HAS_AMU)
+    }
+
+    /// Notes whether this CPU has activity monitors.
+    #[inline(always)]
+    pub(crate) fn set_has_amu(&mut self, has: bool) {
+        self.set_flag(bindings::KVM_HOST_DATA_FLAG_HAS_AMU, has);
     }
 }
 

@@ -139,26 +139,35 @@ impl<W: Hyp> Context<'_, W, Guest> {
         unsafe { bindings::kvm_skip_instr32(self.vcpu.as_ptr()) }
     }
 
-    /// Emulates what the kernel has pended for this entry: an exception, or the end of an
+    /// Emulates what the kernel has pended for this entry, if anything: an exception, or the end of an
     /// instruction.
     #[inline(always)]
     pub(crate) fn adjust_pc(&mut self) {
+        const PENDED: u8 = bindings::PENDING_EXCEPTION | bindings::INCREMENT_PC;
         // SAFETY: A vCPU by the type invariant; a function of both worlds.
-        unsafe { bindings::__kvm_adjust_pc(self.vcpu.as_ptr()) }
+        unsafe {
+            if (&raw const (*self.vcpu.as_ptr()).arch.iflags).read_volatile() & PENDED != 0 {
+                bindings::__kvm_adjust_pc(self.vcpu.as_ptr());
+            }
+        }
     }
 
     /// Gives the guest the debug registers, where it or userspace uses them.
     #[inline(always)]
     pub(crate) fn switch_debug_to_guest(&mut self) {
-        // SAFETY: A vCPU by the type invariant; a function of both worlds.
-        unsafe { bindings::__debug_switch_to_guest(self.vcpu.as_ptr()) }
+        if self.debug_regs_in_use() {
+            // SAFETY: A vCPU by the type invariant; a function of both worlds.
+            unsafe { bindings::__debug_switch_to_guest(self.vcpu.as_ptr()) }
+        }
     }
 
-    /// Gives the host the debug registers back.
+    /// Gives the host the debug registers back, where they were the guest's.
     #[inline(always)]
     pub(crate) fn switch_debug_to_host(&mut self) {
-        // SAFETY: A vCPU by the type invariant; a function of both worlds.
-        unsafe { bindings::__debug_switch_to_host(self.vcpu.as_ptr()) }
+        if self.debug_regs_in_use() {
+            // SAFETY: A vCPU by the type invariant; a function of both worlds.
+            unsafe { bindings::__debug_switch_to_host(self.vcpu.as_ptr()) }
+        }
     }
 
     /// Enters the guest, and returns when it was left, with the exit code.

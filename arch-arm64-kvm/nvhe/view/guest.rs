@@ -38,20 +38,6 @@ impl GuestContext<'_> {
         unsafe { bindings::__debug_restore_host_buffers_nvhe(self.vcpu.as_ptr()) }
     }
 
-    /// Traps the guest's accesses to timers and counters that are not its own.
-    #[inline(always)]
-    pub(crate) fn enable_timer_traps(&mut self) {
-        // SAFETY: By the invariant of `Context`.
-        unsafe { bindings::__timer_enable_traps(self.vcpu.as_ptr()) }
-    }
-
-    /// Undoes [`Self::enable_timer_traps`].
-    #[inline(always)]
-    pub(crate) fn disable_timer_traps(&mut self) {
-        // SAFETY: By the invariant of `Context`.
-        unsafe { bindings::__timer_disable_traps(self.vcpu.as_ptr()) }
-    }
-
     /// Takes the guest's interrupts from the CPU interface of its GIC.
     #[inline(always)]
     pub(crate) fn save_vgic_state(&mut self) {

@@ -111,6 +111,17 @@ impl HostData<'_> {
         }
     }
 
+    /// Returns whether the host may use SPE, TRBE, BRBE or tracing on this CPU, which have to be stopped
+    /// while a guest runs.
+    #[inline(always)]
+    pub(crate) fn has_buffers(&self) -> bool {
+        const MASK: usize = (1 << bindings::KVM_HOST_DATA_FLAG_HAS_SPE)
+            | (1 << bindings::KVM_HOST_DATA_FLAG_HAS_BRBE)
+            | (1 << bindings::KVM_HOST_DATA_FLAG_TRBE_ENABLED)
+            | (1 << bindings::KVM_HOST_DATA_FLAG_EL1_TRACING_CONFIGURED);
+        self.has_flags(MASK)
+    }
+
     /// Returns what is in `HCR_EL2` while the host runs.
     #[inline(always)]
     pub(crate) fn host_hcr(&self) -> HCR_EL2 {

@@ -6,6 +6,7 @@
 
 use crate::{
     hyp::{
+        exits::ExitCode,
         fp,
         view::Accessed, //
     },
@@ -21,8 +22,12 @@ use kernel::arm64::{
 
 /// Loads the guest's FP registers before such an access, which the kernel emulates, and for which it
 /// expects them in the CPU.
-pub(super) fn load_registers(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) {
+pub(super) fn load_registers(
+    guest: &mut GuestContext<'_>,
+    host: &mut HostData<'_>,
+    exit_code: &mut ExitCode,
+) {
     if guest.syndrome().accessed() == Accessed::by(ZCR_EL2::ENCODING) && !host.guest_owns_fp() {
-        fp::handle_trap(guest, host);
+        fp::handle_trap(guest, host, exit_code);
     }
 }

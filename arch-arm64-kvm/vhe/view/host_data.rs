@@ -65,14 +65,7 @@ impl HostData<'_> {
     /// Notes whether a guest is entered at its virtual EL2.
     #[inline(always)]
     pub(crate) fn set_in_hyp_context(&mut self, is: bool) {
-        const FLAG: usize = 1 << bindings::KVM_HOST_DATA_FLAG_VCPU_IN_HYP_CONTEXT;
-        // SAFETY: A field of the structure, by the type invariant. No other CPU writes it, and
-        // interrupts are masked.
-        unsafe {
-            let flags = &raw mut (*self.ptr.as_ptr()).flags;
-            let others = flags.read() & !FLAG;
-            flags.write(if is { others | FLAG } else { others });
-        }
+        self.set_flag(bindings::KVM_HOST_DATA_FLAG_VCPU_IN_HYP_CONTEXT, is);
     }
 
     /// Returns whether the guest was entered at its virtual EL2.
@@ -97,13 +90,6 @@ impl HostData<'_> {
             // SAFETY: Always allowed; does not return.
             unsafe { bindings::BUG() }
         }
-    }
-
-    #[inline(always)]
-    fn flag(&self, number: u32) -> bool {
-        // SAFETY: A field of the structure, by the type invariant.
-        let flags = unsafe { (&raw const (*self.ptr.as_ptr()).flags).read() };
-        flags & (1 << number) != 0
     }
 
     /// Notes which vCPU is loaded on this CPU: exceptions from a guest find it there.

@@ -113,6 +113,12 @@ pub fn cpus_have_workaround_speculative_at() -> bool {
     alternative_has_cap_unlikely::<{ bindings::ARM64_WORKAROUND_SPECULATIVE_AT }>()
 }
 
+/// Returns whether the kernel runs at EL2: VHE.
+#[inline(always)]
+pub fn has_vhe() -> bool {
+    alternative_has_cap_unlikely::<{ bindings::ARM64_HAS_VIRT_HOST_EXTN }>()
+}
+
 /// Returns whether KVM at EL2 has `HCR_EL2.E2H` set although the kernel runs at EL1: hVHE.
 #[inline(always)]
 pub fn has_hvhe() -> bool {

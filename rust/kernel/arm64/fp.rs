@@ -5,7 +5,16 @@
 //! C source: [`arch/arm64/kernel/fpsimd.c`](srctree/arch/arm64/kernel/fpsimd.c)
 
 use crate::{
-    arm64::cpucap::system_supports_sme,
+    arm64::{
+        cpucap::{
+            system_supports_sme,
+            system_supports_sve, //
+        },
+        registers::CPACR_EL1,
+        sysreg,
+        thread_flag::ThreadFlag, //
+    },
+    interrupt::LocalInterruptDisabled,
     preempt::PreemptionDisabled, //
 };
 
@@ -29,6 +38,41 @@ pub fn sme_state_is_live(_: PreemptionDisabled<'_>) -> bool {
     // SAFETY: SVCR can be read at EL1 and above where SME is implemented and enabled, which the
     // capability says.
     system_supports_sme() && unsafe { bindings::read_svcr() } != 0
+}
+
+/// Sets what of SVE and SME traps to the kernel while the running thread is in userspace, as the FP core
+/// does when it loads the thread's state: what the thread has not used yet.
+///
+/// For code that has changed `CPACR_EL1` and leaves the thread's state in the registers. Where the state
+/// is to be loaded again, the FP core sees to it.
+#[inline(always)]
+pub fn restore_user_traps(_: &LocalInterruptDisabled) {
+    /// Accesses of the kernel's own do not trap.
+    const KERNEL_ONLY: u64 = 0b01;
+    /// No accesses trap.
+    const OPEN: u64 = 0b11;
+
+    // SAFETY: The kernel's own register, with an effect on userspace only: by the two constants the
+    // kernel can use what it could before.
+    unsafe {
+        let old: u64 = sysreg::read::<CPACR_EL1>().into();
+        let mut cpacr = CPACR_EL1::from(old);
+        if system_supports_sve() {
+            cpacr = match ThreadFlag::Sve.is_set() {
+                true => cpacr.with_const_zen::<OPEN>(),
+                false => cpacr.with_const_zen::<KERNEL_ONLY>(),
+            };
+        }
+        if system_supports_sme() {
+            cpacr = match ThreadFlag::Sme.is_set() {
+                true => cpacr.with_const_smen::<OPEN>(),
+                false => cpacr.with_const_smen::<KERNEL_ONLY>(),
+            };
+        }
+        if u64::from(cpacr) != old {
+            sysreg::write(cpacr);
+        }
+    }
 }
 
 /// [`asm!`](core::arch::asm!) that changes V0 to V31, and with them, where there is SVE, Z0 to Z31.

@@ -16,6 +16,10 @@ pub enum ThreadFlag {
     /// The registers of this CPU do not hold the state that the thread returns to userspace with,
     /// nor, while the thread runs a vCPU, the state of that vCPU.
     ForeignFpstate = bindings::TIF_FOREIGN_FPSTATE,
+    /// The thread uses SVE: its accesses do not trap, and its state is that of SVE.
+    Sve = bindings::TIF_SVE,
+    /// The thread uses SME: its accesses do not trap.
+    Sme = bindings::TIF_SME,
 }
 
 impl ThreadFlag {

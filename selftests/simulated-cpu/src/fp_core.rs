@@ -13,7 +13,7 @@ mod threads;
 
 pub use threads::*;
 
-use crate::arm64::registers::{FPCR, FPMR, FPSR, HCR_EL2};
+use crate::arm64::registers::{FPCR, FPMR, FPSR};
 use crate::{
     arm64_sve_state, kvm_cpu_context, kvm_host_data, kvm_vcpu, user_fpsimd_state, Cpu, SVCR_SM,
     SVCR_ZA,
@@ -22,6 +22,8 @@ use std::cell::Cell;
 use std::ptr;
 
 pub const TIF_FOREIGN_FPSTATE: u32 = 3;
+pub const TIF_SVE: u32 = 23;
+pub const TIF_SME: u32 = 27;
 pub const SVE_VL_MIN: u32 = 16;
 pub const IN_NESTED_ERET: u16 = 1 << 7;
 pub const IN_NESTED_EXCEPTION: u16 = 1 << 9;
@@ -186,7 +188,7 @@ fn flush_cpu_state(cpu: &mut Cpu) {
 impl Cpu {
     /// The vector length that the kernel gets, where it runs.
     pub(crate) fn kernels_vector_length(&self) -> usize {
-        match self.get::<HCR_EL2>().tge().into_bool() {
+        match self.kernel_is_at_el2() {
             true => self.vector_length_at_el2(),
             false => self.vector_length_at_el1(),
         }
@@ -216,28 +218,35 @@ pub unsafe fn fpsimd_bind_state_to_cpu(state: *mut cpu_fp_state) {
     LAST.set(Some(unsafe { *state }));
 }
 
+fn thread_flag(flag: i32) -> &'static mut bool {
+    let thread = threads::current();
+    match flag as u32 {
+        TIF_FOREIGN_FPSTATE => &mut thread.foreign,
+        TIF_SVE => &mut thread.tif_sve,
+        TIF_SME => &mut thread.tif_sme,
+        other => panic!("thread flag {other}"),
+    }
+}
+
 /// # Safety
 ///
 /// None here.
 pub unsafe fn test_thread_flag(flag: i32) -> bool {
-    assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
-    threads::current().foreign
+    *thread_flag(flag)
 }
 
 /// # Safety
 ///
 /// None here.
 pub unsafe fn set_thread_flag(flag: i32) {
-    assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
-    threads::current().foreign = true;
+    *thread_flag(flag) = true;
 }
 
 /// # Safety
 ///
 /// None here.
 pub unsafe fn clear_thread_flag(flag: i32) {
-    assert_eq!(flag as u32, TIF_FOREIGN_FPSTATE);
-    threads::current().foreign = false;
+    *thread_flag(flag) = false;
 }
 
 /// # Safety

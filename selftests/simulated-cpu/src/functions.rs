@@ -86,8 +86,6 @@ calls! {
     __debug_switch_to_guest(vcpu: *mut kvm_vcpu);
     __debug_switch_to_host(vcpu: *mut kvm_vcpu);
     __kvm_adjust_pc(vcpu: *mut kvm_vcpu);
-    __timer_disable_traps(vcpu: *mut kvm_vcpu);
-    __timer_enable_traps(vcpu: *mut kvm_vcpu);
     __vgic_v3_activate_traps(cpu_if: *mut vgic_v3_cpu_if);
     __vgic_v3_deactivate_traps(cpu_if: *mut vgic_v3_cpu_if);
     __vgic_v3_restore_state(cpu_if: *mut vgic_v3_cpu_if);

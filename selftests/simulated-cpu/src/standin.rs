@@ -75,7 +75,7 @@ pub mod str {
 
 /// Types of C.
 pub mod ffi {
-    pub use core::ffi::c_int;
+    pub use core::ffi::{c_int, c_uint};
 }
 
 /// Conditions that the kernel's build proves.
@@ -208,4 +208,20 @@ macro_rules! static_branch_unlikely {
         let _: *const $crate::static_key_false = &raw const (*key).$field;
         $crate::is_static_key_enabled(stringify!($field))
     }};
+}
+
+/// The kernel's `declare_trace!`: events are not looked at.
+#[macro_export]
+macro_rules! declare_trace {
+    ($($(#[$attribute:meta])* unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?);)*) => {
+        $(
+            $(#[$attribute])*
+            unsafe fn $name($(_: $type),*) {}
+        )*
+    };
+}
+
+/// Tracepoints.
+pub mod tracepoint {
+    pub use crate::declare_trace;
 }

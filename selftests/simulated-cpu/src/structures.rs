@@ -147,6 +147,16 @@ structures! {
         events: kvm_pmu_events,
     }
 
+    /// `struct kvm_vcpu_stat`.
+    struct kvm_vcpu_stat {
+        fp_host_kept: u64,
+        fp_host_saved: u64,
+        fp_guest_loaded: u64,
+        fp_guest_taken: u64,
+        fp_guest_put: u64,
+        fp_exits: u64,
+    }
+
     /// `struct kvm_vcpu_arch`.
     struct kvm_vcpu_arch {
         ctxt: kvm_cpu_context,
@@ -166,6 +176,7 @@ structures! {
         external_debug_state: kvm_guest_debug_arch,
         external_mdscr_el1: u64,
         debug_owner: u32,
+        has_used_fp: bool,
         vgic_cpu: vgic_cpu,
         timer_cpu: arch_timer_cpu,
         pmu: kvm_pmu,
@@ -201,7 +212,9 @@ structures! {
     /// `struct kvm_vcpu`.
     struct kvm_vcpu {
         kvm: *mut kvm,
+        vcpu_id: i32,
         guest_debug: usize,
+        stat: kvm_vcpu_stat,
         arch: kvm_vcpu_arch,
     }
 
@@ -323,6 +336,7 @@ variables! {
     /// Static key.
     vgic_v3_cpuif_trap: static_key_false;
     /// Static key.
+    broken_cntvoff_key: static_key_false;
     kvm_protected_mode_initialized: static_key_false;
     /// Has a static key.
     kvm_vgic_global_state: vgic_global;
@@ -363,8 +377,14 @@ pub const KVM_ARCH_FLAG_GUEST_HAS_SVE: u32 = 9;
 pub const KVM_ARCH_FLAG_WRITABLE_IMP_ID_REGS: u32 = 10;
 pub const KVM_ARM_VCPU_HAS_EL2: u32 = 7;
 pub const KVM_GUESTDBG_SINGLESTEP: u32 = 2;
+pub const KVM_HOST_DATA_FLAG_HAS_SPE: u32 = 0;
+pub const KVM_HOST_DATA_FLAG_TRBE_ENABLED: u32 = 2;
+pub const KVM_HOST_DATA_FLAG_EL1_TRACING_CONFIGURED: u32 = 3;
 pub const KVM_HOST_DATA_FLAG_VCPU_IN_HYP_CONTEXT: u32 = 4;
 pub const KVM_HOST_DATA_FLAG_L1_VNCR_MAPPED: u32 = 5;
+pub const KVM_HOST_DATA_FLAG_HAS_BRBE: u32 = 6;
+pub const KVM_HOST_DATA_FLAG_CONSTANTS_SAVED: u32 = 7;
+pub const KVM_HOST_DATA_FLAG_HAS_AMU: u32 = 8;
 pub const kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V5: u32 = 16;
 pub const KVM_ARM_VCPU_SVE: u32 = 4;
 pub const KVM_REG_ARM64_SVE_VLS: u64 = 0x6060_0000_0015_ffff;
@@ -438,7 +458,11 @@ pub const ICC_SRE_EL1_SRE: u32 = 1 << 0;
 pub const ICC_SRE_EL1_DFB: u32 = 1 << 1;
 pub const ICC_SRE_EL1_DIB: u32 = 1 << 2;
 pub const CNTHCTL_EL1PCTEN: u32 = 1 << 0;
+pub const CNTHCTL_EL1PCEN: u32 = 1 << 1;
+pub const CNTHCTL_EL1TVT: u32 = 1 << 13;
 pub const CNTHCTL_EL1TVCT: u32 = 1 << 14;
+pub const PENDING_EXCEPTION: u8 = 1 << 0;
+pub const INCREMENT_PC: u8 = 1 << 1;
 pub const SYSREGS_ON_CPU: u16 = 1 << 2;
 pub const CNTKCTL_VALID_BITS: u64 = (1 << 17) | 0x3ff;
 

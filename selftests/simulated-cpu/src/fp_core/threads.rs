@@ -6,7 +6,7 @@ use super::{
     cpu_fp_state, flush_cpu_state, fp_type_FP_STATE_CURRENT, fp_type_FP_STATE_FPSIMD,
     fp_type_FP_STATE_SVE, save_user_state, LAST,
 };
-use crate::arm64::registers::{CPACR_EL1, CPTR_EL2, FPCR, FPMR, FPSR, HCR_EL2, ZCR_EL1, ZCR_EL2};
+use crate::arm64::registers::{CPACR_EL1, CPTR_EL2, FPCR, FPMR, FPSR, ZCR_EL1, ZCR_EL2};
 use crate::{user_fpsimd_state, Cpu, FpRegisters, STREAMING_VECTOR_LENGTH, SVCR_SM, SVCR_ZA};
 use std::cell::{Cell, RefCell};
 use std::ptr::{self, NonNull};
@@ -305,8 +305,9 @@ const SMEN_EL0EN: u64 = 1 << 25;
 pub const USER_ACCESS: u64 = ZEN_EL0EN | SMEN_EL0EN;
 
 impl Cpu {
-    fn kernel_is_at_el2(&self) -> bool {
-        self.get::<HCR_EL2>().tge().into_bool()
+    /// Whether the kernel is, which no guest has to be left for then.
+    pub(crate) fn kernel_is_at_el2(&self) -> bool {
+        self.has_capability(crate::ARM64_HAS_VIRT_HOST_EXTN)
     }
 
     /// The kernel's `ZCR_EL1`, for a vector length in bytes.

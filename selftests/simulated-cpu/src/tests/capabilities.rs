@@ -5,7 +5,7 @@ use crate::arm64::cpucap::*;
 use crate::{Cpu, Mode};
 
 /// Each test and the capability that it asks for.
-const TESTS: [(fn() -> bool, u32); 34] = [
+const TESTS: [(fn() -> bool, u32); 35] = [
     (system_supports_fpsimd, bindings::ARM64_HAS_FPSIMD),
     (system_supports_sve, bindings::ARM64_SVE),
     (system_supports_sme, bindings::ARM64_SME),
@@ -24,6 +24,7 @@ const TESTS: [(fn() -> bool, u32); 34] = [
         cpus_have_workaround_speculative_at,
         bindings::ARM64_WORKAROUND_SPECULATIVE_AT,
     ),
+    (has_vhe, bindings::ARM64_HAS_VIRT_HOST_EXTN),
     (has_hvhe, bindings::ARM64_KVM_HVHE),
     (system_supports_pmuv3, bindings::ARM64_HAS_PMUV3),
     (

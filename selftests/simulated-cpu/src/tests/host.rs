@@ -3,7 +3,9 @@
 
 use super::machine::{fill_context, mark, Cpus, Vcpu};
 use super::per_cpu::PerCpu;
-use crate::arm64::registers::{HCR_EL2, TPIDR_EL1, TPIDR_EL2, ZCR_EL2};
+use crate::arm64::registers::{
+    CNTHCTL_EL2, HCR_EL2, MIDR_EL1, TPIDR_EL1, TPIDR_EL2, VPIDR_EL2, ZCR_EL2,
+};
 use crate::{bindings, kvm_cpu_context, kvm_host_data, kvm_vcpu, Cpu, Mode};
 use std::ptr::NonNull;
 
@@ -76,6 +78,12 @@ impl Host {
         if cpus.have.sve {
             cpu.set(ZCR_EL2::from(host_zcr()));
         }
+        // As when a CPU has come up: el2_setup.h.
+        let midr: u64 = cpu.get::<MIDR_EL1>().into();
+        cpu.set(VPIDR_EL2::from(midr));
+        cpu.set(CNTHCTL_EL2::from(
+            0b11 << if cpus.mode == Mode::Nvhe { 0 } else { 10 },
+        ));
         let mut host = Self {
             cpus,
             cpu: Some(cpu),

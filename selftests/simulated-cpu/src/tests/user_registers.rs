@@ -7,6 +7,7 @@ use super::host::Host;
 use super::machine::{self, mark, Cpus, Guest, Vcpu};
 use super::names;
 use super::runner;
+use super::world_switch::{IRQ, TRAP};
 use crate::{Access, Mode};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -159,12 +160,10 @@ impl Game {
         if !self.host.cpus.pkvm {
             return;
         }
-        self.host.sync(vcpu, runs);
+        let code = if emulated { TRAP } else { IRQ };
+        self.host.sync(vcpu, runs, code);
         if !self.host.vcpus[vcpu].is_protected {
             self.set_dirty(vcpu, emulated);
-            if emulated {
-                self.host.sync_registers(vcpu, runs);
-            }
         }
     }
 

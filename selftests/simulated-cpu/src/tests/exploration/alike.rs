@@ -6,7 +6,7 @@
 
 use super::labels::{Kept, Label, Parts, Party};
 use super::state::{idle, Config, Cpu, State};
-use crate::{fp_type_FP_STATE_SVE, Mode};
+use crate::{bindings, fp_type_FP_STATE_SVE, Mode};
 
 impl State {
     /// Forgets what makes no difference.
@@ -35,6 +35,14 @@ impl State {
             let [tif_sve, tif_sme] = thread.flags;
             let is_sve = u32::from(thread.fp_type) == fp_type_FP_STATE_SVE;
             thread.storage = [tif_sve || tif_sme || is_sve, tif_sme];
+        }
+        for (vcpu, memory) in self.vcpus.iter_mut().enumerate() {
+            // Looked at by load, of which there is one for either, and where the guest may own the
+            // registers.
+            let guest = bindings::kvm_host_data_FP_STATE_GUEST_OWNED as u8;
+            let mut cpus = self.cpus.iter();
+            let owns = cpus.any(|cpu| cpu.loaded == Some(vcpu as u8) && cpu.owner == guest);
+            memory.has_used_fp &= owns;
         }
         for number in 0..self.cpus.len() {
             let cpu = &mut self.cpus[number];

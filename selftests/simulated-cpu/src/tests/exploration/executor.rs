@@ -71,12 +71,12 @@ impl Executor {
         vcpu: Option<u8>,
         before: &View,
     ) -> Result<Outcome, String> {
-        let written = step.writes(&before.cpu, vcpu);
-        or_panic(|| {
+        let is_done = or_panic(|| {
             self.be_loaded(before.cpu.loaded);
             self.set(before, cpu_number);
-            self.step(step, vcpu);
+            self.step(step, vcpu)
         })?;
+        let written = step.writes(&before.cpu, vcpu).filter(|_| is_done);
         let mut view = *before;
         view.cpu = self.cpu(written)?;
         for (party, _) in before.iter() {
@@ -100,7 +100,8 @@ impl Executor {
         self.loaded = vcpu;
     }
 
-    fn step(&mut self, step: Step, vcpu: Option<u8>) {
+    /// Returns false for a guest that was left before it could do anything.
+    fn step(&mut self, step: Step, vcpu: Option<u8>) -> bool {
         let vcpu = vcpu.map(usize::from);
         match step {
             Step::UserFp | Step::UserSve | Step::UserSme | Step::UserSmstop => self.user(step),
@@ -120,8 +121,9 @@ impl Executor {
                 set_status(cpu, worthless.status);
             }
             Step::CpuPmEnter => fp_core::cpu_pm_enter(self.host.cpu()),
-            Step::Load => {
+            Step::Load { used_fp } => {
                 let vcpu = vcpu.expect("a vCPU");
+                self.host.vcpus[vcpu].vcpu.arch.has_used_fp = used_fp;
                 self.host.load_switch(vcpu);
                 self.loaded = Some(vcpu as u8);
                 self.host.load_fp(vcpu);
@@ -132,9 +134,10 @@ impl Executor {
                 self.host.put_switch(vcpu);
                 self.loaded = None;
             }
-            Step::Enter(uses) => self.enter(vcpu.expect("a vCPU"), uses),
+            Step::Enter(uses) => return self.enter(vcpu.expect("a vCPU"), uses),
             Step::SwitchTo(next) => fp_core::switch_to(self.host.cpu(), next.into()),
         }
+        true
     }
 
     /// The running task does something in userspace.
@@ -161,8 +164,9 @@ impl Executor {
         write(cpu, new, step != Step::UserFp, self.config.fpmr);
     }
 
-    /// Runs a guest, which must find what it has, and nothing else.
-    fn enter(&mut self, vcpu: usize, uses: Use) {
+    /// Runs a guest, which must find what it has, and nothing else. Returns false if it was left for the
+    /// kernel to save the host's registers.
+    fn enter(&mut self, vcpu: usize, uses: Use) -> bool {
         let config = self.config;
         let has_sve = config.vcpu_has_sve(vcpu);
         let party = Party::Vcpu(vcpu as u8);
@@ -170,7 +174,7 @@ impl Executor {
         let length = party.vector_length();
         let before = self.hosts();
         let mut is_done = false;
-        let code = self.host.enter(vcpu, &mut |cpu, _| {
+        let (code, wants_fp) = self.host.enter_once(vcpu, &mut |cpu, _| {
             let has = Values::of_party(party, is_done);
             assert!(!cpu.guest_can_use_sme(), "SME is open to a guest");
             assert_eq!(cpu.svcr(), 0, "SVCR in a guest");
@@ -221,6 +225,7 @@ impl Executor {
             before == self.hosts(),
             "the host's registers are others than before"
         );
+        !wants_fp
     }
 
     /// Under pKVM, all that the host can find in FP registers.
@@ -402,6 +407,7 @@ impl Executor {
                 vcpu.vcpu.arch.fp_type = memory.fp_type.into();
                 vcpu.vcpu.arch.sflags &= bindings::SYSREGS_ON_CPU;
                 vcpu.vcpu.arch.sflags |= memory.sflags;
+                vcpu.vcpu.arch.has_used_fp = memory.has_used_fp;
                 if has_sve {
                     vcpu.sve_state = storage(party.vector_length());
                     vcpu.vcpu.arch.sve_state = vcpu.sve_state.as_mut_ptr().cast();
@@ -436,6 +442,7 @@ impl Executor {
                     cpu: thread.cpu.map(|cpu| cpu as u8),
                     storage: [!thread.sve.is_empty(), !thread.za.is_empty()],
                     sflags: 0,
+                    has_used_fp: false,
                 }
             }
             Party::Vcpu(number) => {
@@ -446,6 +453,7 @@ impl Executor {
                 let fp_regs = vcpu.vcpu.arch.ctxt.fp_regs.clone();
                 let fp_type = vcpu.vcpu.arch.fp_type;
                 let sflags = vcpu.vcpu.arch.sflags & !bindings::SYSREGS_ON_CPU;
+                let has_used_fp = vcpu.vcpu.arch.has_used_fp;
                 let sve = vcpu.sve_state.clone();
                 let status = [fp_regs.fpsr, fp_regs.fpcr].map(u64::from);
                 let parts = self.kept(
@@ -473,6 +481,7 @@ impl Executor {
                     cpu: None,
                     storage: [has_sve, false],
                     sflags,
+                    has_used_fp,
                 }
             }
         }

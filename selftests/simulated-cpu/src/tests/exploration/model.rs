@@ -30,8 +30,9 @@ pub(super) enum Action {
     Softirq(usize),
     /// The idle CPU sleeps.
     CpuPm(usize),
-    /// KVM_RUN loads the vCPU, or the preempt notifier does.
-    Load(usize),
+    /// KVM_RUN loads the vCPU, or the preempt notifier does. Whatever its guest did before, it may have
+    /// used FP or not: that is not remembered from state to state.
+    Load { cpu: usize, used_fp: bool },
     /// KVM_RUN puts the vCPU.
     Put(usize),
     /// The guest runs.
@@ -151,8 +152,8 @@ impl Exploration {
             }
             Action::Softirq(cpu) => self.step(state, cpu, Step::Softirq)?,
             Action::CpuPm(cpu) => self.step(state, cpu, Step::CpuPmEnter)?,
-            Action::Load(cpu) => {
-                self.step(state, cpu, Step::Load)?;
+            Action::Load { cpu, used_fp } => {
+                self.step(state, cpu, Step::Load { used_fp })?;
                 state.tasks[running(state, cpu)].place = Place::Running;
             }
             Action::Put(cpu) => {
@@ -201,6 +202,15 @@ impl Exploration {
             .filter(move |task| !runs(task))
     }
 
+    /// The ways to load a vCPU: two where it makes a difference, see fpsimd::may_stay().
+    fn loads(&self, cpu: usize, actions: &mut Vec<Action>) {
+        let used_fp: &[bool] = match self.config.pkvm {
+            true => &[false],
+            false => &[false, true],
+        };
+        actions.extend(used_fp.iter().map(|&used_fp| Action::Load { cpu, used_fp }));
+    }
+
     fn actions_of_cpu(&self, state: &State, cpu: usize, actions: &mut Vec<Action>) {
         let Config { sve, sme, .. } = self.config;
         let current = state.cpus[cpu].current;
@@ -227,13 +237,14 @@ impl Exploration {
                 Place::Kernel { syscall } => {
                     actions.extend([Action::Softirq(cpu), Action::Return(cpu)]);
                     if syscall {
-                        actions.push(Action::Load(cpu));
+                        self.loads(cpu, actions);
                         actions.push(Action::Recreate(current.into()));
                     }
                 }
                 Place::Running if state.cpus[cpu].loaded.is_none() => {
                     may_switch = false;
-                    actions.extend([Action::Softirq(cpu), Action::Load(cpu)]);
+                    actions.push(Action::Softirq(cpu));
+                    self.loads(cpu, actions);
                 }
                 Place::Running => {
                     actions.extend([Action::Softirq(cpu), Action::Put(cpu)]);

@@ -99,6 +99,8 @@ pub(super) struct Memory {
     pub(super) storage: [bool; 2],
     /// What else the code could take note of in a vCPU: `sflags`.
     pub(super) sflags: u16,
+    /// And what it does take note of there: `has_used_fp`.
+    pub(super) has_used_fp: bool,
 }
 
 /// Where a task is.
@@ -158,6 +160,7 @@ impl Memory {
             cpu: None,
             storage: [false; 2],
             sflags: 0,
+            has_used_fp: false,
         }
     }
 

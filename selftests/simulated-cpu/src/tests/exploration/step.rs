@@ -32,8 +32,8 @@ pub(super) enum Step {
     Softirq,
     /// The CPU goes to sleep.
     CpuPmEnter,
-    /// A vCPU is loaded.
-    Load,
+    /// A vCPU is loaded, whose guest has used FP the last time or not.
+    Load { used_fp: bool },
     /// It is put.
     Put,
     /// Its guest runs.

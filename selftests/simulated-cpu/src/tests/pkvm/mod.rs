@@ -10,6 +10,7 @@ mod used_by_c;
 
 use super::host::{Host, Image};
 use crate::arm64::world::Nvhe;
+use crate::hyp::exits::ExitCode;
 use crate::hyp::view::HostData;
 use crate::nvhe::{fp, pkvm, HypVcpu};
 use crate::pkvm_hyp_vcpu;
@@ -50,11 +51,11 @@ impl Host {
         self.at_pkvm(vcpu, hyp, |vcpu, data| pkvm::flush(vcpu, data, NR_LR));
     }
 
-    /// `sync_hyp_vcpu()`, after `fpsimd_sve_sync()`.
-    pub(super) fn sync(&mut self, vcpu: usize, hyp: usize) {
+    /// `sync_hyp_vcpu()`, after `fpsimd_sve_sync()`, for an exit with a code.
+    pub(super) fn sync(&mut self, vcpu: usize, hyp: usize, code: u64) {
         self.at_pkvm(vcpu, hyp, |vcpu, data| {
             fp::sync(&mut vcpu.contexts(data).0, data);
-            pkvm::sync(vcpu);
+            pkvm::sync(vcpu, ExitCode(code));
         });
     }
 

@@ -7,6 +7,7 @@ use super::super::host::{Host, Image};
 use super::super::machine::{self, mark, Cpus, DebugOwner, Guest, Vcpu};
 use super::super::names;
 use super::super::runner;
+use super::super::world_switch::{IRQ, SERROR_PENDING, TRAP};
 use super::{c, NR_LR};
 use crate::arm64::registers::HCR_EL2;
 use crate::{kvm_vcpu, Mode};
@@ -20,6 +21,18 @@ const HYP: usize = 1;
 /// In the CPU instead of in memory while the vCPU is loaded, see
 /// [`deviations`](super::super::specification).
 const IN_CPU_WHILE_LOADED: [&str; 3] = ["TPIDR_EL0", "TPIDRRO_EL0", "TFSRE0_EL1"];
+
+/// What an exit can be for: `ARM_EXCEPTION_*`, without and with `ARM_EXIT_WITH_SERROR_BIT`.
+const CODES: [u64; 6] = [
+    IRQ,
+    EL1_SERROR,
+    TRAP,
+    ILLEGAL,
+    IRQ | SERROR_PENDING,
+    TRAP | SERROR_PENDING,
+];
+const EL1_SERROR: u64 = 1;
+const ILLEGAL: u64 = 3;
 
 /// What EL2 has decided for a guest when it made its vCPU.
 #[derive(Clone, Copy, Debug)]
@@ -39,8 +52,8 @@ struct Run {
     used_lrs: u32,
     /// What is in the FP registers when the guest is left is the guest's.
     used_fp: bool,
-    /// The exit is one that the host asks for the registers after.
-    emulated: bool,
+    /// The exit code: of each that EL2 gives, with and without an SError.
+    code: u64,
     /// The host changes registers before the next run, if it may.
     changes: bool,
 }
@@ -53,16 +66,17 @@ fn run() -> impl Strategy<Value = Run> {
         any::<u64>(),
         0..5u32,
         prop_oneof![0..NR_LR + 1, any::<u32>()],
-        any::<[bool; 3]>(),
+        prop::sample::select(CODES.to_vec()),
+        any::<[bool; 2]>(),
     )
-        .prop_map(|(seed, debug_owner, used_lrs, flags)| Run {
+        .prop_map(|(seed, debug_owner, used_lrs, code, flags)| Run {
             seed,
             // Mostly none, and never one that C would not know what to do with.
             debug_owner: debug_owner.saturating_sub(2),
             used_lrs,
             used_fp: flags[0],
-            emulated: flags[1],
-            changes: flags[2],
+            code,
+            changes: flags[1],
         })
 }
 
@@ -252,7 +266,8 @@ impl World {
         self.switch([NVHE_SAVE_HOST, NVHE_RESTORE_32BIT, NVHE_RESTORE_GUEST]);
     }
 
-    fn exit(&mut self, emulated: bool) {
+    /// Leaves the guest, with a code as `__guest_enter()` returns it.
+    fn exit(&mut self, code: u64) {
         self.switch([NVHE_SAVE_GUEST, NVHE_SAVE_32BIT, NVHE_RESTORE_HOST]);
         let is_protected = self.is_protected;
         match self.by {
@@ -261,14 +276,16 @@ impl World {
                 let (hyp, host) = self.both();
                 c::sync_hyp_vcpu(hyp, host, is_protected);
             }
-            By::Rust => self.host.sync(HOST, HYP),
+            By::Rust => self.host.sync(HOST, HYP, code),
         }
-        // handle_exit_pkvm_state()
+        // handle_exit_pkvm_state(), which asks EL2 for the registers in C alone.
         if !is_protected {
-            if emulated {
+            let is_about_registers =
+                code & SERROR_PENDING != 0 || code == TRAP || code == EL1_SERROR;
+            if is_about_registers && self.by == By::C {
                 self.sync_registers();
             }
-            self.set_dirty(emulated);
+            self.set_dirty(is_about_registers);
         }
     }
 
@@ -550,7 +567,7 @@ impl Game {
             self.run_guest(run);
             self.worlds
                 .iter_mut()
-                .for_each(|world| world.exit(run.emulated));
+                .for_each(|world| world.exit(run.code));
             self.check_host(true, "the guest was left");
         }
         self.worlds.iter_mut().for_each(World::put);
@@ -613,7 +630,7 @@ fn what_the_host_writes_while_its_state_is_not_dirty_is_lost_as_in_c_if_el2_work
         world.load();
         for _ in 0..2 {
             world.enter();
-            world.exit(false);
+            world.exit(IRQ);
         }
         for (name, place) in bindings::VCPU_SYSREGS {
             world.vcpu(HOST).arch.ctxt.sys_regs[place as usize] = mark("host, not dirty", name);

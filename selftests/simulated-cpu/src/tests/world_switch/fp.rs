@@ -24,6 +24,8 @@ fn host(mode: Mode, pkvm: bool, guest: machine::Guest) -> (Host, FpState, FpStat
     let mut host = Host::with_guests(all_features(mode, pkvm), &[guest]);
     let (hosts, guests) = (FpState::of("host"), FpState::of("guest"));
     host.give_fp_to_host(&hosts);
+    // So that the kernel has saved the host's state. What happens otherwise is in fp_hooks.rs.
+    host.vcpus[0].vcpu.arch.has_used_fp = true;
     host.load(0);
     if pkvm {
         host.vcpus[0].vcpu.arch.iflags |= bindings::PKVM_HOST_STATE_DIRTY;

@@ -15,7 +15,7 @@ mod mpam;
 mod nested_fp;
 mod nested_hcr;
 mod order;
-mod runs;
+pub(super) mod runs;
 mod serror;
 mod speculative_at;
 mod symbols;
@@ -35,8 +35,8 @@ use crate::{bindings, nvhe, vhe, with_guest, Access, Cpu, Guest, Mode};
 
 /// Exit codes of `__guest_enter()`.
 pub(super) const IRQ: u64 = 0;
-const TRAP: u64 = 2;
-const SERROR_PENDING: u64 = 1 << 31;
+pub(super) const TRAP: u64 = 2;
+pub(super) const SERROR_PENDING: u64 = 1 << 31;
 
 /// Exception classes.
 pub(super) const FP_ASIMD: u64 = 0x07;
@@ -187,7 +187,7 @@ impl Host {
                     let mut data = vhe::HostData::this_cpu();
                     data.set_loaded_vcpu(Some(vcpu));
                     let mut host = vhe::HostContext::for_vcpu(data.context(), vcpu);
-                    vhe::switch::load(&mut guest, &mut host);
+                    vhe::switch::load(&mut guest, &mut host, &mut data);
                 }
             }),
             Mode::Nvhe | Mode::Hvhe => self.call(vcpu, NVHE_LOAD),
@@ -210,7 +210,7 @@ impl Host {
                     let mut guest = vhe::GuestContext::of(vcpu);
                     let mut data = vhe::HostData::this_cpu();
                     let mut host = vhe::HostContext::for_vcpu(data.context(), vcpu);
-                    vhe::switch::put(&mut guest, &mut host);
+                    vhe::switch::put(&mut guest, &mut host, &data);
                     data.set_loaded_vcpu(None);
                 }
             }),
@@ -218,13 +218,33 @@ impl Host {
         }
     }
 
-    /// Runs a vCPU that is loaded. Returns the exit code.
+    /// Runs a vCPU that is loaded, as the loop in `kvm_arch_vcpu_ioctl_run()` does: again, where it was
+    /// only left for the kernel to save the host's FP registers. Returns the exit code.
     pub(super) fn enter(&mut self, vcpu: usize, guest: &mut Guest<'_>) -> u64 {
         self.cpu().clear_trace();
+        loop {
+            let (code, wants_fp) = self.enter_once(vcpu, guest);
+            if !wants_fp {
+                return code;
+            }
+            assert_eq!(code, IRQ, "the kernel has nothing to emulate");
+        }
+    }
+
+    /// What the loop does once. Returns the exit code, and whether the guest was left for the kernel
+    /// to save the host's FP registers.
+    pub(super) fn enter_once(&mut self, vcpu: usize, guest: &mut Guest<'_>) -> (u64, bool) {
         self.ctxflush_fp(vcpu);
         let code = self.switch(vcpu, guest);
+        let wants_fp = self.wants_fp_of_host(vcpu);
         self.ctxsync_fp(vcpu);
-        code
+        (code, wants_fp)
+    }
+
+    /// Whether the guest was left because the FP registers are the host's.
+    fn wants_fp_of_host(&mut self, vcpu: usize) -> bool {
+        let uses_fp = self.vcpus[vcpu].vcpu.arch.has_used_fp;
+        uses_fp && *self.owner_for_kernel() == bindings::kvm_host_data_FP_STATE_HOST_OWNED
     }
 
     /// What the hypervisor has to do with it.

@@ -3,14 +3,15 @@
 //! `__kvm_vcpu_run()` does it in `arch/arm64/kvm/hyp/nvhe/switch.c` and
 //! `vhe/switch.c`.
 
-use super::super::host::Host;
+use super::super::host::{Host, Image};
 use super::super::machine::Features;
 use super::super::names;
 use super::{all_features, plain, IRQ, MODES};
 use crate::{bindings, set_static_keys, Access, Cpu, Mode};
 
 /// Registers whose writes are looked at, beside calls and barriers.
-const WRITES: [&str; 9] = [
+const WRITES: [&str; 10] = [
+    "CNTHCTL_EL2",
     "HCR_EL2",
     "VTTBR_EL2",
     "MDCR_EL2",
@@ -47,9 +48,21 @@ fn host(mode: Mode, pkvm: bool) -> Host {
     host
 }
 
+/// As [`host`], where all is asked for that is seldom needed: by the kernel, which has something pended,
+/// by userspace, which debugs the guest, and by what else uses the CPU.
+fn busy_host(mode: Mode, pkvm: bool) -> Host {
+    let mut host = host(mode, pkvm);
+    host.data(Image::Hyp).flags |= 1 << bindings::KVM_HOST_DATA_FLAG_HAS_SPE;
+    for vcpu in &mut host.vcpus {
+        vcpu.vcpu.arch.iflags |= bindings::INCREMENT_PC;
+        vcpu.vcpu.arch.debug_owner = bindings::kvm_vcpu_arch_VCPU_DEBUG_HOST_OWNED;
+    }
+    host
+}
+
 #[test]
 fn the_steps_under_vhe_are_those_of_c() {
-    let mut host = host(Mode::Vhe, false);
+    let mut host = busy_host(Mode::Vhe, false);
     let expected = [
         "HCR_EL2",
         "__kvm_adjust_pc",
@@ -64,7 +77,7 @@ fn the_steps_under_vhe_are_those_of_c() {
 #[test]
 fn the_steps_without_vhe_are_those_of_c() {
     for (mode, pkvm) in MODES.into_iter().filter(|(mode, _)| *mode != Mode::Vhe) {
-        let mut host = host(mode, pkvm);
+        let mut host = busy_host(mode, pkvm);
         let el1 = if mode == Mode::Nvhe {
             "TTBR0_EL1"
         } else {
@@ -81,12 +94,12 @@ fn the_steps_without_vhe_are_those_of_c() {
             "HSTR_EL2",
             "__vgic_v3_activate_traps",
             "__vgic_v3_restore_state",
-            "__timer_enable_traps",
+            "CNTHCTL_EL2",
             "__debug_switch_to_guest",
             "kvm_trace_guest_entry",
             "guest",
             "kvm_trace_guest_exit",
-            "__timer_disable_traps",
+            "CNTHCTL_EL2",
             "__vgic_v3_save_state",
             "__vgic_v3_deactivate_traps",
             "dsb nsh",
@@ -103,6 +116,64 @@ fn the_steps_without_vhe_are_those_of_c() {
             expected,
             "{mode:?} {pkvm}"
         );
+    }
+}
+
+#[test]
+fn c_is_called_for_what_is_asked_for_alone() {
+    const PC: &[&str] = &["__kvm_adjust_pc"];
+    const DEBUG: &[&str] = &["__debug_switch_to_guest", "__debug_switch_to_host"];
+    const BUFFERS: &[&str] = &[
+        "__debug_save_host_buffers_nvhe",
+        "__debug_restore_host_buffers_nvhe",
+    ];
+    type Asks = fn(&mut Host);
+    fn flags(host: &mut Host, flag: u32) {
+        host.data(Image::Hyp).flags |= 1 << flag;
+    }
+    fn vcpus(host: &mut Host, asks: fn(&mut crate::kvm_vcpu_arch)) {
+        host.vcpus
+            .iter_mut()
+            .for_each(|vcpu| asks(&mut vcpu.vcpu.arch));
+    }
+    let cases: &[(Asks, &[&str])] = &[
+        (|_| (), &[]),
+        (|h| vcpus(h, |v| v.iflags |= bindings::INCREMENT_PC), PC),
+        (
+            |h| vcpus(h, |v| v.iflags |= bindings::PENDING_EXCEPTION),
+            PC,
+        ),
+        (|h| vcpus(h, |v| v.debug_owner = 1), DEBUG),
+        (|h| vcpus(h, |v| v.debug_owner = 2), DEBUG),
+        (|h| flags(h, bindings::KVM_HOST_DATA_FLAG_HAS_SPE), BUFFERS),
+        (|h| flags(h, bindings::KVM_HOST_DATA_FLAG_HAS_BRBE), BUFFERS),
+        (
+            |h| flags(h, bindings::KVM_HOST_DATA_FLAG_TRBE_ENABLED),
+            BUFFERS,
+        ),
+        (
+            |h| flags(h, bindings::KVM_HOST_DATA_FLAG_EL1_TRACING_CONFIGURED),
+            BUFFERS,
+        ),
+    ];
+    let seldom: Vec<&str> = [PC, DEBUG, BUFFERS].concat();
+    for (mode, pkvm) in MODES {
+        for (asks, expected) in cases {
+            let mut host = host(mode, pkvm);
+            asks(&mut host);
+            let called = run(&mut host, &[]);
+            let called: Vec<&str> = called
+                .iter()
+                .map(String::as_str)
+                .filter(|name| seldom.contains(name))
+                .collect();
+            // Under VHE the kernel sees to the buffers.
+            let expected: &[&str] = match mode {
+                Mode::Vhe if *expected == BUFFERS => &[],
+                _ => expected,
+            };
+            assert_eq!(called, expected, "{mode:?} {pkvm}");
+        }
     }
 }
 
@@ -191,11 +262,8 @@ fn interrupts_that_are_masked_by_priority_can_end_the_guests_run() {
         assert_eq!(names::get(host.cpu(), "ICC_PMR_EL1"), 0xc0);
         let steps = steps(host.cpu());
         let first: Vec<&str> = steps.iter().take(2).map(String::as_str).collect();
-        let then = if relaxed {
-            "__debug_save_host_buffers_nvhe"
-        } else {
-            "dsb sy"
-        };
+        // Or the one in front of the guest's tables.
+        let then = if relaxed { "dsb nsh" } else { "dsb sy" };
         assert_eq!(first, ["ICC_PMR_EL1", then]);
         assert_eq!(steps.last().expect("a step"), "ICC_PMR_EL1");
     }

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The physical timer under VHE where the CPU applies the guest's offset.
+//! The physical timer under VHE where the CPU applies the guest's offset, and traps of timers without
+//! VHE.
 
-use super::super::machine::{mark, Level};
+use super::super::host::Host;
+use super::super::machine::{self, mark, Features, Level};
 use super::super::names;
-use super::{behind_last_write, nested, writes, IRQ};
-use crate::{bindings, Access, Cpu};
+use super::{all_features, behind_last_write, nested, plain, writes, IRQ, MODES};
+use crate::{bindings, set_static_keys, Access, Cpu, Mode};
 
 /// `timer_apply_offset()` of `include/kvm/arm_arch_timer.h`.
 fn for_host(cval: u64, offset: u64, now: u64) -> u64 {
@@ -80,6 +82,57 @@ fn the_compare_value_is_the_guests_in_it_and_without_its_offset_for_the_host() {
                     }
                 }
             }
+        }
+    }
+}
+
+#[test]
+fn timers_and_counters_trap_without_vhe_as_in_c() {
+    const EL1PCTEN: u64 = 1 << 0;
+    const EL1PCEN: u64 = 1 << 1;
+    const VIRTUAL: u64 = (1 << 13) | (1 << 14);
+    for (mode, pkvm) in MODES.into_iter().filter(|(mode, _)| *mode != Mode::Vhe) {
+        for bits in 0..16 {
+            let [is_protected, physical, virtual_, broken] =
+                [1, 2, 4, 8].map(|bit| bits & bit != 0);
+            let guest = machine::Guest {
+                is_protected: is_protected && pkvm,
+                ..plain(Features::default())
+            };
+            let mut host = Host::with_guests(all_features(mode, pkvm), &[guest]);
+            let runs = host.runs(0);
+            for (offsets, has) in host.vcpus[runs]
+                .offsets
+                .iter_mut()
+                .zip([physical, virtual_])
+            {
+                *offsets = if has { [3, 4] } else { [0, 0] };
+            }
+            host.vcpus[runs].link();
+            let keys: &[&'static str] = if broken { &["broken_cntvoff_key"] } else { &[] };
+            set_static_keys(keys.iter().copied());
+            host.load(0);
+            // What other bits there are stays.
+            let before = names::get(host.cpu(), "CNTHCTL_EL2") | (1 << 40);
+            names::set(host.cpu(), "CNTHCTL_EL2", before);
+            let shift = if mode == Mode::Hvhe { 10 } else { 0 };
+            let mut expected = before & !((EL1PCTEN | EL1PCEN) << shift);
+            if guest.is_protected || !physical {
+                expected |= EL1PCTEN << shift;
+            }
+            if broken && virtual_ {
+                expected |= VIRTUAL;
+            }
+            host.enter(0, &mut |cpu, _| {
+                assert_eq!(names::get(cpu, "CNTHCTL_EL2"), expected, "{mode:?} {bits}");
+                IRQ
+            });
+            set_static_keys(None);
+            assert_eq!(
+                names::get(host.cpu(), "CNTHCTL_EL2"),
+                before,
+                "{mode:?} {bits}"
+            );
         }
     }
 }

@@ -6,10 +6,10 @@ use super::super::host::{host_hcr, Host, Image, THIS_CPU_VECTOR};
 use super::super::machine::{mark, place, Features};
 use super::super::{names, panic_of};
 use super::symbols::{self, exception_table};
-use super::{all_features, plain, IRQ, MODES};
+use super::{all_features, plain, writes, IRQ, MODES};
 use crate::arm64::world::{Nvhe, Vhe};
 use crate::hyp::unexpected_exception::handle;
-use crate::{bindings, nvhe, vhe, Access, Mode};
+use crate::{bindings, nvhe, vhe, Mode};
 
 /// Has the hypervisor handle an exception that it took at `address`. Returns
 /// where it goes on.
@@ -95,9 +95,8 @@ fn the_host_has_the_cpu_when_the_hypervisor_gives_up() {
         host.cpu().clear_trace();
         abandon(&mut host);
         // Under VHE they stay as they are until `vcpu_put()`.
-        let call = Access::Call("__timer_disable_traps");
-        let are_disabled = host.cpu().trace().contains(&call);
-        assert_eq!(are_disabled, mode != Mode::Vhe, "{mode:?}");
+        let cnthctl = writes(host.cpu(), "CNTHCTL_EL2");
+        assert_eq!(cnthctl, usize::from(mode != Mode::Vhe), "{mode:?}");
         let hcr: u64 = host_hcr(mode).into();
         assert_eq!(names::get(host.cpu(), "HCR_EL2"), hcr, "{mode:?}");
         let vectors = match mode {

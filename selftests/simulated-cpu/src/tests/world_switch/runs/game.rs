@@ -10,7 +10,7 @@ use super::super::{trap, FP_ASIMD, HVC64, IRQ, SVE};
 use super::hosts::Hosts;
 use super::{Action, Turn};
 use crate::arm64::registers::{ELR_EL2, FPMR, SPSR_EL2, ZCR_EL1, ZCR_EL2};
-use crate::{bindings, Mode};
+use crate::{bindings, fp_core, Mode};
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
@@ -202,7 +202,10 @@ impl Game {
         } = &mut self.guests[vcpu];
         let has_own_zcr_el1 = matches!(guest.level, Level::El1);
         let mut actions = actions.iter().copied();
-        let mut waits = false;
+        // The class of its trap, and how often EL2 may leave the guest for the kernel to save the host's
+        // registers.
+        let mut waits = None;
+        let mut may_leave = u32::from(mode != Mode::Vhe && !pkvm);
         let at_el1 = if guest.aarch32 { 0x1d3 } else { 0x3c5 };
         self.host.enter(vcpu, &mut |cpu, _| {
             // It finds what it had.
@@ -232,10 +235,15 @@ impl Game {
                 if has.fpmr {
                     assert_eq!(found.fpmr(), fp.fpmr(), "{guest:?} {mode:?}");
                 }
-            } else {
-                assert!(!waits, "it was handled, so FP is open: {guest:?} {mode:?}");
+            } else if let Some(class) = waits {
+                assert!(
+                    may_leave > 0,
+                    "it was handled, so FP is open: {guest:?} {mode:?}"
+                );
+                may_leave -= 1;
+                return trap(cpu, class, 0);
             }
-            waits = false;
+            waits = None;
 
             for action in actions.by_ref() {
                 cpu.set(SPSR_EL2::from(at_el1));
@@ -261,9 +269,10 @@ impl Game {
                     Action::Sve if !has.sve => (),
                     Action::Fp | Action::Sve => {
                         if !cpu.guest_can_use_fp() {
-                            waits = guest.level == Level::El1
-                                && !(action == Action::Sve && guest.is_protected);
                             let class = if action == Action::Fp { FP_ASIMD } else { SVE };
+                            let is_handled = guest.level == Level::El1
+                                && !(action == Action::Sve && guest.is_protected);
+                            waits = is_handled.then_some(class);
                             return trap(cpu, class, 0);
                         }
                         let others: u64 = cpu.get::<FPMR>().into();
@@ -309,7 +318,7 @@ impl Game {
         self.change_hosts(false);
         self.host.load(vcpu);
         self.check_hosts(true, "the vCPU was loaded");
-        if !pkvm {
+        if *self.host.owner_for_kernel() == bindings::kvm_host_data_FP_STATE_FREE {
             // The kernel has saved its state, and what is left is worth nothing.
             FpState::of_seed(self.value()).put(self.host.cpu());
         }
@@ -331,6 +340,7 @@ impl Game {
         }
         self.host.put(vcpu);
         self.check_hosts(false, "the vCPU was put");
+        self.check_task_fp();
         self.check_in_memory(vcpu, turn);
     }
 
@@ -361,6 +371,28 @@ impl Game {
     fn zcr(&mut self) -> [u64; 2] {
         let cpu = self.host.cpu();
         [cpu.get::<ZCR_EL1>().into(), cpu.get::<ZCR_EL2>().into()]
+    }
+
+    /// The task that ran the vCPU finds its FP state when it goes back to userspace, wherever that was.
+    fn check_task_fp(&mut self) {
+        let Cpus { have, mode, .. } = self.host.cpus;
+        let cpu = self.host.cpu();
+        fp_core::restore_current_state(cpu);
+        let found = FpState::in_cpu(cpu);
+        assert!(found.v() == self.host_fp.v(), "the task's V registers");
+        if have.sve {
+            let length = cpu.kernels_vector_length();
+            assert!(
+                found.sve(length) == self.host_fp.sve(length),
+                "the task's Z registers"
+            );
+            // Without VHE, CPACR_EL1 is among the registers that are compared.
+            let is_open = mode != Mode::Vhe || cpu.user_can_use_sve();
+            assert!(is_open, "SVE traps, which the task uses");
+        }
+        if have.fpmr {
+            assert_eq!(found.fpmr(), self.host_fp.fpmr(), "the task's FPMR");
+        }
     }
 
     /// Under pKVM the host's FP state stays in the CPU.

@@ -6,7 +6,7 @@ use crate::Mode;
 
 /// Registers that do not have to be the host's after a run: of EL2, and only
 /// about guests, or about the exit.
-const NOT_THE_HOSTS: [&str; 24] = [
+const NOT_THE_HOSTS: [&str; 25] = [
     "ELR_EL2",
     "SPSR_EL2",
     "ESR_EL2",
@@ -28,10 +28,23 @@ const NOT_THE_HOSTS: [&str; 24] = [
     "DACR32_EL2",
     "IFSR32_EL2",
     "DBGVCR32_EL2",
+    // The host has no value of its own there, but bits that are set for it.
+    "CNTHCTL_EL2",
     // Compared as a whole.
     "FPSR",
     "FPCR",
     "FPMR",
+];
+
+/// Registers that the kernel has no use for when it calls EL2, unless it must not see a guest's.
+pub(in super::super::super) const UNUSED_AT_A_CALL: [&str; 7] = [
+    "ESR_EL1",
+    "FAR_EL1",
+    "AFSR0_EL1",
+    "AFSR1_EL1",
+    "ELR_EL1",
+    "SPSR_EL1",
+    "PAR_EL1",
 ];
 
 /// Registers that the kernel has no use for under VHE.
@@ -79,6 +92,10 @@ fn is_hosts(mode: Mode, name: &str, is_loaded: bool) -> bool {
             || ["HCRX_EL2", "PMUSERENR_EL0"].contains(&name);
         return !(is_loaded && stays);
     }
+    // A protected guest's are looked for in save_restore.rs.
+    if UNUSED_AT_A_CALL.contains(&name) {
+        return false;
+    }
     // Those of AArch32 modes the kernel cannot reach.
     !name.starts_with("SPSR_") || name.ends_with("_EL1")
 }
@@ -96,8 +113,12 @@ impl Hosts {
             let numbered = names::REGISTERS.iter().enumerate();
             let hosts = numbered.filter(|(_, name)| is_hosts(mode, name, is_loaded));
             // Some the hypervisor finds its own by, and some never change.
-            let stays =
-                |name: &str| ["TPIDR_EL1", "TPIDR_EL2"].contains(&name) || name.starts_with("ID_");
+            let stays = |name: &str| {
+                ["TPIDR_EL1", "TPIDR_EL2", "MIDR_EL1", "HCRX_EL2"].contains(&name)
+                    || ["ID_", "HF", "HDF", "HAF", "ICH_HF"]
+                        .iter()
+                        .any(|start| name.starts_with(start))
+            };
             hosts.map(|(number, name)| (number, !stays(name))).collect()
         };
         Self {

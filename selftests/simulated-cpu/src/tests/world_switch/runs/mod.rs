@@ -3,7 +3,7 @@
 //! guest finds exactly its registers, and after each run the host its own.
 
 mod game;
-mod hosts;
+pub(in super::super) mod hosts;
 
 use super::super::machine::{self, Cpus, Level};
 use super::super::runner_of;
