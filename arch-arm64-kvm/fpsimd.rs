@@ -93,7 +93,7 @@ pub(crate) fn load(vcpu: &Vcpu<'_>, preempt: PreemptionDisabled<'_>) {
 }
 
 /// Returns whether the guest is to be run with what is in the FP registers: the state of the running
-/// task, unless that has no effect on the guest before it gets the registers.
+/// task, if that has no effect on the guest before it gets the registers.
 ///
 /// Streaming mode and ZA have one, and no guest can be run with them. And for a guest that has used FP the
 /// last time it is saved beforehand: it would be soon, and the guest's first FP access costs less then,
