@@ -174,12 +174,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
         if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
             hold_against_c(ctx, c, rust, results);
-            let given = Given {
-                c,
-                rust,
-                unit_tests: &record.unit_tests,
-                recall,
-            };
+            let given = Given { c, rust, recall };
             if let Err(error) = switch_faults::run(ctx, given, "", results) {
                 let (verdict, detail) = Verdict::failed(&error);
                 results.add(&ctx.ui, "switch-faults", verdict, &detail);
@@ -260,7 +255,6 @@ pub fn switch_faults(ctx: &Context, only: &str) -> Result<bool> {
     let given = Given {
         c: &c,
         rust: &rust,
-        unit_tests: &[],
         recall: false,
     };
     if switch_faults::run(ctx, given, only, &mut results)? == 0 {

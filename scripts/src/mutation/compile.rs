@@ -12,11 +12,6 @@ use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// The file that is to say which mutant is tried.
-const CRATE_ROOT: &str = "selftests/simulated-cpu/src/lib.rs";
-/// What comes to its end.
-const TRIED: &str = include_str!("tried.rs");
-
 /// Tests with mutants in the code.
 pub struct Compiled {
     /// The program.
@@ -103,19 +98,7 @@ fn write(
         of_file.entry(&mutant.file).or_default().push(mutant);
     }
     let rewritten = std::cell::RefCell::new(BTreeMap::new());
-    copy.restore(|path, bytes| {
-        if path == Path::new(CRATE_ROOT) {
-            // The mutants make it look odd.
-            let mut text = String::from_utf8(bytes)?.replacen(
-                "#![cfg_attr",
-                "#![allow(warnings)]\n#![cfg_attr",
-                1,
-            );
-            text.push_str("\n#[cfg(test)]\nuse tried::mutant;\n#[cfg(test)]\nmod tried {\n");
-            text.push_str(TRIED);
-            text.push_str("}\n");
-            return Ok(text.into_bytes());
-        }
+    copy.restore_with_choice(|path, bytes| {
         let Some(mutants) = of_file.get(path) else {
             return Ok(bytes);
         };

@@ -2,6 +2,7 @@
 //! The judge: the tests on the simulated CPU, of which those are run for a mutant
 //! that come to its code.
 
+use crate::changed_copy::TRY;
 use crate::context::Context;
 use crate::process::{self, Running};
 use crate::progress::Step;
@@ -118,7 +119,7 @@ impl<'a> Judge<'a> {
             .arg(&self.program)
             .args(["--exact", "--test-threads=1"])
             .args(tests.iter().map(|(test, _)| test))
-            .env("KVM_RUST_MUTANT", number.to_string())
+            .env(TRY, number.to_string())
             .env("RUST_BACKTRACE", "0")
             // What is printed is a new file for each, which a counterexample
             // that was found before is not to be part of.

@@ -78,21 +78,24 @@ struct List {
     fault: Vec<Fault>,
 }
 
-/// Replaces `text` in `whole`, which is that of `file`.
-fn replaced(whole: &str, file: &str, text: &str, replacement: &str) -> Result<String> {
-    let times = whole.matches(text).count();
-    if times != 1 {
-        return Err(hinted(
-            format!("it no longer applies: {file} has the text to replace {times} times"),
+/// Where `text` is in `whole`, which is that of `file`.
+pub fn place(whole: &str, file: &str, text: &str) -> Result<usize> {
+    let places: Vec<usize> = whole.match_indices(text).map(|(place, _)| place).collect();
+    match places[..] {
+        [place] => Ok(place),
+        _ => Err(hinted(
+            format!(
+                "it no longer applies: {file} has the text to replace {} times",
+                places.len()
+            ),
             format!("bring {PATH} in line with arch-arm64-kvm/{file}"),
-        ));
+        )),
     }
-    Ok(whole.replace(text, replacement))
 }
 
 impl Fault {
     /// All changes: the file, what is replaced, and by what.
-    fn changes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+    pub fn changes(&self) -> impl Iterator<Item = (&str, &str, &str)> {
         let first = (&*self.file, &*self.text, &*self.replacement);
         let also = self.also.iter();
         let also = also.map(|change| (&*change.file, &*change.text, &*change.replacement));
@@ -105,7 +108,8 @@ impl Fault {
             let path = folder.join(file);
             let whole = fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
-            let changed = replaced(&whole, file, text, replacement)?;
+            place(&whole, file, text)?;
+            let changed = whole.replace(text, replacement);
             crate::files::write_atomic(&path, changed.as_bytes())?;
         }
         Ok(())
@@ -186,10 +190,10 @@ mod tests {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let faults = read(checkout).unwrap();
         assert!(faults.len() >= 8);
-        for (file, text, replacement) in faults.iter().flat_map(Fault::changes) {
-            let path = checkout.join("arch-arm64-kvm").join(file);
-            let whole = fs::read_to_string(path).unwrap();
-            replaced(&whole, file, text, replacement).unwrap();
+        let of_file =
+            |file: &str| fs::read_to_string(checkout.join("arch-arm64-kvm").join(file)).unwrap();
+        for (file, text, _) in faults.iter().flat_map(Fault::changes) {
+            place(&of_file(file), file, text).unwrap();
         }
         for judge in Judge::ALL {
             assert!(faults.iter().any(|fault| fault.judge == judge));

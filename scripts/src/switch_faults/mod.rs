@@ -6,12 +6,12 @@
 mod compiled;
 mod list;
 mod simulated;
+mod together;
 
 use crate::context::Context;
 use crate::earlier::{self, Came, Inputs};
 use crate::faults;
 use crate::kernel::Kernel;
-use crate::libtest::UnitTest;
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::results::Results;
@@ -37,8 +37,6 @@ pub struct Given<'a> {
     pub c: &'a Kernel,
     /// Another one.
     pub rust: &'a Kernel,
-    /// The unit tests that have run in it.
-    pub unit_tests: &'a [UnitTest],
     /// Whether what was noticed in an earlier run is recalled.
     pub recall: bool,
 }
@@ -69,11 +67,11 @@ pub fn run(ctx: &Context, given: Given<'_>, only: &str, results: &mut Results) -
                 );
             }
             Judge::SimulatedCpu => {
-                let simulated = Simulated::new(ctx)?;
+                let simulated = Simulated::new(ctx, &faults)?;
                 trial.all(
                     results,
                     |inputs| simulated.inputs(inputs),
-                    |step| simulated.control(&faults, given.unit_tests, step),
+                    |step| simulated.control(step),
                     |fault, step| simulated.noticed(fault, step),
                 );
             }
@@ -96,9 +94,8 @@ struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// Has the judge look at the sources as they are, and at each fault: two at a time,
-    /// so that the tests of one run while the next is compiled. `inputs` adds what the
-    /// judge depends on.
+    /// Has the judge look at the sources as they are, and at each fault, two at a time.
+    /// `inputs` adds what the judge depends on.
     fn all(
         &self,
         results: &mut Results,

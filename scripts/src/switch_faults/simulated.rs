@@ -3,38 +3,42 @@
 //! sources.
 
 use super::list::Fault;
-use crate::changed_copy::{self, ChangedCopy};
+use super::together;
+use crate::changed_copy::{self, ChangedCopy, TRY};
 use crate::context::Context;
 use crate::earlier::Inputs;
-use crate::libtest::{Printed, UnitTest};
+use crate::libtest::Printed;
 use crate::plan::Verdict;
 use crate::progress::Step;
-use crate::{files, process, source};
+use crate::{process, source};
 use anyhow::{ensure, Context as _, Result};
+use std::collections::BTreeSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Mutex;
 
-/// Where faults are made.
+/// The tests, compiled with all faults in the code.
 pub struct Simulated<'a> {
     ctx: &'a Context,
-    /// With one fault at a time in it.
-    copy: Mutex<ChangedCopy<'a>>,
-    tests_folder: PathBuf,
+    faults: &'a [&'a Fault],
+    copy: ChangedCopy<'a>,
     /// What compiles them.
     cargo: Command,
+    /// The program, once it is needed.
+    program: Mutex<Option<PathBuf>>,
 }
 
 impl<'a> Simulated<'a> {
     /// In a copy of this checkout's sources.
-    pub fn new(ctx: &'a Context) -> Result<Self> {
+    pub fn new(ctx: &'a Context, faults: &'a [&'a Fault]) -> Result<Self> {
         let copy = ChangedCopy::new(ctx, "switch-faults")?;
         Ok(Self {
             ctx,
-            tests_folder: copy.tests_folder(),
+            faults,
             cargo: copy.cargo_for_tests()?,
-            copy: Mutex::new(copy),
+            copy,
+            program: Mutex::new(None),
         })
     }
 
@@ -46,36 +50,65 @@ impl<'a> Simulated<'a> {
             .source(&source::find(self.ctx)?)
     }
 
-    /// Compiles the tests with `fault` made, or with none, and returns the program.
-    /// It stays while another is compiled.
-    fn compile(&self, name: &str, fault: Option<&Fault>) -> Result<PathBuf> {
-        // Who panicked has left a copy that is restored all the same.
-        let copy = self.copy.lock().unwrap_or_else(|e| e.into_inner());
-        copy.restore(|_, bytes| Ok(bytes))?;
-        if let Some(fault) = fault {
-            fault.make_in(&copy.folder().join("arch-arm64-kvm"))?;
-        }
-        let program = copy
-            .compile_tests(&[])
-            .context("not tried: it does not compile")?;
-        let kept = self.ctx.logs.join(format!("switch-faults-{name}-tests"));
-        fs::copy(&program, &kept).with_context(|| format!("cannot copy {}", program.display()))?;
-        Ok(kept)
+    /// The faults, with the numbers that [`TRY`] has.
+    fn numbered(&self) -> Vec<(u32, &'a Fault)> {
+        (1..).zip(self.faults.iter().copied()).collect()
     }
 
-    /// Runs the tests of these names with `fault` made, or with none.
-    fn run(&self, name: &str, fault: Option<&Fault>, tests: &[&str], step: &Step) -> Result<Ran> {
-        let program = self.compile(name, fault)?;
+    /// The program, compiled if it has not been yet.
+    fn program(&self, step: &Step) -> Result<PathBuf> {
+        // Who panicked has left none.
+        let mut program = self.program.lock().unwrap_or_else(|e| e.into_inner());
+        if let Some(program) = &*program {
+            return Ok(program.clone());
+        }
+        step.at("compiling the tests with all faults");
+        let numbered = self.numbered();
+        let changes = self.faults.iter().flat_map(|fault| fault.changes());
+        let changed: BTreeSet<&str> = changes.map(|(file, ..)| file).collect();
+        self.copy.restore_with_choice(|path, bytes| {
+            let file = path
+                .strip_prefix("arch-arm64-kvm")
+                .ok()
+                .and_then(Path::to_str);
+            match file.filter(|file| changed.contains(file)) {
+                Some(file) => {
+                    let text = String::from_utf8(bytes)?;
+                    Ok(together::write(file, &text, &numbered)?.into_bytes())
+                }
+                None => Ok(bytes),
+            }
+        })?;
+        let compiled = self
+            .copy
+            .compile_tests(&[])
+            .context("not tried: the code with all faults in it does not compile")?;
+        *program = Some(compiled.clone());
+        Ok(compiled)
+    }
+
+    /// Runs the tests of these names with `fault` tried, or with none.
+    fn run(&self, fault: Option<&Fault>, tests: &[&str], step: &Step) -> Result<Ran> {
+        let program = self.program(step)?;
+        let mut command = Command::new(program);
+        command
+            .args(tests)
+            .current_dir(self.copy.tests_folder())
+            .env("RUST_BACKTRACE", "0")
+            // A counterexample that another fault has left is no test of this one.
+            .env("PROPTEST_DISABLE_FAILURE_PERSISTENCE", "true");
+        let name = match fault {
+            Some(fault) => {
+                let all = self.numbered();
+                let number = all.iter().find(|(_, other)| other.name == fault.name);
+                let (number, _) = number.context("it is among those that were compiled")?;
+                command.env(TRY, number.to_string());
+                &fault.name
+            }
+            None => "unchanged",
+        };
         let log = self.ctx.log(&format!("switch-faults-{name}"));
-        let status = process::run_status(
-            Command::new(&program)
-                .args(tests)
-                .current_dir(&self.tests_folder)
-                .env("RUST_BACKTRACE", "0"),
-            &log,
-            step,
-        )?;
-        files::remove_all(&program)?;
+        let status = process::run_status(&mut command, &log, step)?;
         let bytes = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
         // What a test prints need not be text.
         let text = String::from_utf8_lossy(&bytes);
@@ -91,21 +124,16 @@ impl<'a> Simulated<'a> {
         Ok(ran)
     }
 
-    /// Fails if a test that has to notice one of `faults` does not pass with
-    /// the sources as they are. What is among `unit_tests` has passed with them.
-    pub fn control(&self, faults: &[&Fault], unit_tests: &[UnitTest], step: &Step) -> Result<()> {
-        let passed = unit_tests.iter().filter(|t| t.verdict == Verdict::Passed);
-        let passed: Vec<String> = passed.map(|test| test.name.clone()).collect();
-        let mut tests: Vec<&str> = faults.iter().map(|fault| fault.says.as_str()).collect();
-        tests.retain(|test| !is_among(test, &passed));
-        if tests.is_empty() {
-            return Ok(());
-        }
-        let ran = self.run("unchanged", None, &tests, step)?;
+    /// Fails if a test that has to notice one of the faults does not pass with all of
+    /// them in the code and none tried.
+    pub fn control(&self, step: &Step) -> Result<()> {
+        let tests: BTreeSet<&str> = self.faults.iter().map(|fault| &*fault.says).collect();
+        let tests: Vec<&str> = tests.into_iter().collect();
+        let ran = self.run(None, &tests, step)?;
         for test in tests {
             ensure!(
                 is_among(test, &ran.passed) && !is_among(test, &ran.failed),
-                "with the sources as they are, {test} does not pass\nlog: {}",
+                "with no fault tried, {test} does not pass\nlog: {}",
                 ran.log.display()
             );
         }
@@ -114,7 +142,7 @@ impl<'a> Simulated<'a> {
 
     /// Fails if `fault` is not noticed by the test that has to.
     pub fn noticed(&self, fault: &Fault, step: &Step) -> Result<()> {
-        let ran = self.run(&fault.name, Some(fault), &[&fault.says], step)?;
+        let ran = self.run(Some(fault), &[&fault.says], step)?;
         ensure!(
             is_among(&fault.says, &ran.failed),
             "not noticed: {} does not fail\nlog: {}",

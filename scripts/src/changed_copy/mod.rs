@@ -15,6 +15,13 @@ use walkdir::WalkDir;
 /// What is copied: the crate of the simulated CPU, and what it compiles.
 pub const FOLDERS: [&str; 3] = ["arch-arm64-kvm", "rust", "selftests"];
 
+/// The crate whose tests are run.
+const CRATE_ROOT: &str = "selftests/simulated-cpu/src/lib.rs";
+/// What comes to its end where the code asks which change of it is tried.
+const TRIED: &str = include_str!("tried.rs");
+/// The variable that names the change to be tried.
+pub const TRY: &str = "KVM_RUST_MUTANT";
+
 /// A copy of this checkout's sources.
 pub struct ChangedCopy<'a> {
     ctx: &'a Context,
@@ -67,6 +74,26 @@ impl<'a> ChangedCopy<'a> {
             }
         }
         Ok(())
+    }
+
+    /// The same, where `change` puts `crate::mutant(number)` into code, which tells
+    /// whether [`TRY`] names this number.
+    pub fn restore_with_choice(
+        &self,
+        change: impl Fn(&Path, Vec<u8>) -> Result<Vec<u8>>,
+    ) -> Result<()> {
+        self.restore(|path, bytes| {
+            if path != Path::new(CRATE_ROOT) {
+                return change(path, bytes);
+            }
+            // Code with two ways in it looks odd.
+            let text = String::from_utf8(bytes)?;
+            let mut text = text.replacen("#![cfg_attr", "#![allow(warnings)]\n#![cfg_attr", 1);
+            text.push_str("\n#[cfg(test)]\nuse tried::mutant;\n#[cfg(test)]\nmod tried {\n");
+            text.push_str(TRIED);
+            text.push_str("}\n");
+            Ok(text.into_bytes())
+        })
     }
 
     /// cargo for the tests on the simulated CPU that are in the copy.
