@@ -4,6 +4,9 @@
 
 mod exits;
 pub(crate) mod fp;
+// Assembly, which a simulated CPU has no use for.
+#[cfg(all(CONFIG_ARM64, not(CONFIG_NVHE_EL2_TRACING)))]
+mod host_call;
 pub(crate) mod pkvm;
 mod pmu;
 pub(crate) mod switch;

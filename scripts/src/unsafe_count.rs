@@ -65,7 +65,7 @@ impl Layer {
             ("arch-arm64-kvm", ["fp_kunit" | "neon_softirq", ..]) => Some(Self::Tests),
             ("arch-arm64-kvm", ["kvm_arm64" | "kvm_arm64_nvhe"]) => Some(Self::Boundary),
             // Assembly.
-            ("arch-arm64-kvm", ["hyp", "entry"]) => Some(Self::Primitives),
+            ("arch-arm64-kvm", ["hyp", "entry"] | ["nvhe", "host_call"]) => Some(Self::Primitives),
             ("arch-arm64-kvm", parts) if parts.contains(&"view") => Some(Self::Views),
             ("arch-arm64-kvm", _) => Some(Self::Logic),
             _ => None,
