@@ -11,22 +11,24 @@
 //!                  then nobody's   loaded              for us
 //! ```
 //!
-//! The registers are [`FpOwner::Host`] after `load`: they have the state of the task that runs the vCPU,
-//! and if the guest uses no FP, it never leaves them. The guest gets them at its first FP access, which
-//! the hypervisor traps, and keeps them from exit to exit: [`FpOwner::Guest`]. The kernel may want them
-//! in between, for kernel-mode NEON in a softirq or for another task: the FP core then saves the state
-//! that is there, the task's to the task, and the guest's to where `ctxsync` told it to, and sets
-//! `TIF_FOREIGN_FPSTATE`. The next `ctxflush` sees that, and the registers are [`FpOwner::Free`].
+//! The registers are [`FpOwner::Host`] after `load`: they have the state of the task that runs the
+//! vCPU, and if the guest uses no FP, it never leaves them. The guest gets them at its first FP
+//! access, which the hypervisor traps, and keeps them from exit to exit: [`FpOwner::Guest`]. The
+//! kernel may want them in between, for kernel-mode NEON in a softirq or for another task: the FP
+//! core then saves the state that is there, the task's to the task, and the guest's to where
+//! `ctxsync` told it to, and sets `TIF_FOREIGN_FPSTATE`. The next `ctxflush` sees that, and the
+//! registers are [`FpOwner::Free`].
 //!
-//! Who saves the task's state is the FP core in any case, whose code knows all that a task can have:
-//! SVE, FPMR, streaming mode, and what a debugger has written. The hypervisor once saved it by a copy
-//! of that code, which did not; it was given up for it, and `load` then saved the state each time.
+//! Who saves the task's state is the FP core in any case, whose code knows all that a task can
+//! have: SVE, FPMR, streaming mode, and what a debugger has written. The hypervisor once saved it
+//! by a copy of that code, which did not; it was given up for it, and `load` then saved the state
+//! each time.
 //!
 //! | | at the guest's first FP access |
 //! |---|---|
 //! | VHE | the trap handler calls the FP core |
 //! | nVHE, hVHE | EL2 leaves the guest, `ctxsync` calls the FP core, and the guest traps again |
-//! | pKVM | EL2 saves what is in the registers, and puts it back before the kernel runs (`nvhe::fp`) |
+//! | pKVM | EL2 saves what is in the registers, and loads it before the kernel runs (`nvhe::fp`) |
 
 #![forbid(unsafe_code)]
 
@@ -58,8 +60,8 @@ use kernel::{
     warn_on_once, //
 };
 
-/// Leaves the task's FP state in the registers, if the guest may be run with it there. Otherwise it is
-/// saved, and the registers are nobody's.
+/// Leaves the task's FP state in the registers, if the guest may be run with it there. Otherwise it
+/// is saved, and the registers are nobody's.
 ///
 /// In the latter case, and whenever the guest's first FP access comes to that, the FP core becomes
 /// responsible for giving the task its state back before it returns to userspace.
@@ -71,8 +73,8 @@ pub(crate) fn load(vcpu: &Vcpu<'_>, preempt: PreemptionDisabled<'_>) {
         return;
     }
 
-    // From L1 to L2 and back, the same task goes on without being preempted: what is in the registers
-    // is its state still, or nothing, or common to L1 and L2.
+    // From L1 to L2 and back, the same task goes on without being preempted: what is in the
+    // registers is its state still, or nothing, or common to L1 and L2.
     if vcpu.is_in_nested_transition() {
         return;
     }
@@ -92,12 +94,12 @@ pub(crate) fn load(vcpu: &Vcpu<'_>, preempt: PreemptionDisabled<'_>) {
     warn_on_once!(fp::sme_state_is_live(preempt));
 }
 
-/// Returns whether the guest is to be run with what is in the FP registers: the state of the running
-/// task, if that has no effect on the guest before it gets the registers.
+/// Returns whether the guest is to be run with what is in the FP registers: the state of the
+/// running task, if that has no effect on the guest before it gets the registers.
 ///
-/// Streaming mode and ZA have one, and no guest can be run with them. And for a guest that has used FP the
-/// last time it is saved beforehand: it would be soon, and the guest's first FP access costs less then,
-/// without VHE by an exit. pKVM's EL2 saves it itself in any case.
+/// Streaming mode and ZA have one, and no guest can be run with them. And for a guest that has used
+/// FP the last time it is saved beforehand: it would be soon, and the guest's first FP access costs
+/// less then, without VHE by an exit. pKVM's EL2 saves it itself in any case.
 fn may_stay(used_fp_before: bool, preempt: PreemptionDisabled<'_>) -> bool {
     if ThreadFlag::ForeignFpstate.is_set() || fp::sme_state_is_live(preempt) {
         return false;
@@ -162,8 +164,8 @@ pub(crate) fn ctxsync(vcpu: &Vcpu<'_>, irqs: &LocalInterruptDisabled) {
 /// hypervisor sees to when it leaves the guest.
 ///
 /// `TIF_FOREIGN_FPSTATE` ends up set, so that the task gets its own state back, `ZCR_EL1` and the
-/// EL0 traps included, however it goes on. With the task's state in the registers still, the EL0 traps
-/// are all that has changed, under VHE: the world switch has opened them with the kernel's.
+/// EL0 traps included, however it goes on. With the task's state in the registers still, the EL0
+/// traps are all that has changed, under VHE: the world switch has opened them with the kernel's.
 ///
 /// Preemption must be disabled.
 pub(crate) fn put(vcpu: &Vcpu<'_>, _: PreemptionDisabled<'_>) {

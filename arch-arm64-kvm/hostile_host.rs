@@ -4,8 +4,8 @@
 //!
 //! Compiled in only under `CONFIG_KVM_ARM64_RUST_FAULTS`. Under pKVM the host's copy of a vCPU's
 //! state is in memory that the host can write to at any time. A lie that is switched on, by writing
-//! its name to `kvm_arm64_rust/lie` in debugfs, is told at each entry to a guest, right before EL2 is
-//! called, and taken back right after. EL2 must mask, bound or refuse what it is told.
+//! its name to `kvm_arm64_rust/lie` in debugfs, is told at each entry to a guest, right before EL2
+//! is called, and taken back right after. EL2 must mask, bound or refuse what it is told.
 //!
 //! `kvm_arm64_rust/lies_told` says how often a lie was told, and how often something came back that
 //! shows that EL2 believed it.
@@ -142,8 +142,8 @@ fn mode(lie: Lie) -> Option<u32> {
 }
 
 /// Returns whether a lie is about registers of the guest. For a guest that trusts the host, these
-/// are the host's only when EL2 was asked for them: at other times the host has old ones, and telling
-/// those would end the guest by itself.
+/// are the host's only when EL2 was asked for them: at other times the host has old ones, and
+/// telling those would end the guest by itself.
 fn is_of_registers(lie: Lie) -> bool {
     mode(lie).is_some() || matches!(lie, Lie::SystemRegistersOnes | Lie::MpidrOfAnother)
 }

@@ -180,8 +180,8 @@ per_cpu! {
 ///
 /// # Safety
 ///
-/// `vcpu` must be a live vCPU that no other thread runs, whose features have been worked out; the code
-/// must stay on this CPU for as long as the results are used.
+/// `vcpu` must be a live vCPU that no other thread runs, whose features have been worked out; the
+/// code must stay on this CPU for as long as the results are used.
 #[inline(always)]
 unsafe fn contexts<'a>(
     vcpu: NonNull<bindings::kvm_vcpu>,
@@ -237,8 +237,8 @@ unsafe extern "C" fn __kvm_vcpu_run(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     // SAFETY: By the safety requirements, for the time of this call.
     let (mut guest, mut host, mut host_data) = unsafe { contexts(NonNull::new_unchecked(vcpu)) };
     let exit_code = daif::with_all_masked(|| {
-        // With interrupts masked by priority, none would be signalled that could end the guest's run;
-        // masking by PSTATE has unmasked that. The redistributor has to know.
+        // With interrupts masked by priority, none would be signalled that could end the guest's
+        // run; masking by PSTATE has unmasked that. The redistributor has to know.
         pmr_sync();
         switch::run(&mut guest, &mut host, &mut host_data)
     });
@@ -262,8 +262,8 @@ unsafe extern "C" fn kvm_unexpected_el2_exception() {
 /// Exceptions must be masked, and the registers must be those of the hypervisor.
 #[export]
 unsafe extern "C" fn hyp_panic() -> ! {
-    // SAFETY: By the safety requirement, nothing else is done on this CPU after this. A vCPU that is
-    // noted as loaded is live, and its features were worked out before that.
+    // SAFETY: By the safety requirement, nothing else is done on this CPU after this. A vCPU that
+    // is noted as loaded is live, and its features were worked out before that.
     unsafe {
         let why = vhe::panic::Reason::read();
         let host_data = HostData::this_cpu();

@@ -104,8 +104,8 @@ unsafe extern "C" fn handle_vcpu_run(vcpu: *mut bindings::kvm_vcpu) -> c_int {
     unsafe { kvm_run_host_vcpu(Nvhe::kern_hyp_va(vcpu)) }
 }
 
-/// Runs `hyp_vcpu`, which EL2 keeps itself under pKVM, until something happens that the host has to see
-/// to. Returns the exit code.
+/// Runs `hyp_vcpu`, which EL2 keeps itself under pKVM, until something happens that the host has to
+/// see to. Returns the exit code.
 ///
 /// # Safety
 ///
@@ -140,8 +140,8 @@ unsafe extern "C" fn sync_hyp_vcpu_state(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu)
 ///
 /// # Safety
 ///
-/// `hyp_vcpu` must be a vCPU of EL2's that nobody else uses. `host_vcpu` must be what it is made of,
-/// at an address that is good for EL2, and be pinned.
+/// `hyp_vcpu` must be a vCPU of EL2's that nobody else uses. `host_vcpu` must be what it is made
+/// of, at an address that is good for EL2, and be pinned.
 #[export]
 unsafe extern "C" fn pkvm_vcpu_init_sve(
     hyp_vcpu: *mut bindings::pkvm_hyp_vcpu,

@@ -2,8 +2,8 @@
 
 //! What tests switch on by name, one at a time, through a file in debugfs.
 //!
-//! Writing a name to the file switches that on, and `none` switches it off. Reading lists the names,
-//! with a star at the one that is on.
+//! Writing a name to the file switches that on, and `none` switches it off. Reading lists the
+//! names, with a star at the one that is on.
 
 #![forbid(unsafe_code)]
 

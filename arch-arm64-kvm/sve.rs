@@ -64,13 +64,14 @@ pub(crate) fn reset(vcpu: &mut Vcpu<'_>) {
     }
 }
 
-/// Makes a vCPU's vector lengths final, and gives it storage for its registers: KVM_ARM_VCPU_FINALIZE.
+/// Makes a vCPU's vector lengths final, and gives it storage for its registers:
+/// KVM_ARM_VCPU_FINALIZE.
 ///
 /// # Errors
 ///
 /// EINVAL for a feature that needs no finalising, or that the vCPU does not have; EPERM the second
-/// time; ENOMEM without memory, and what EL2 says if it does not take it. After the last two, it can
-/// be tried again.
+/// time; ENOMEM without memory, and what EL2 says if it does not take it. After the last two, it
+/// can be tried again.
 pub(crate) fn finalize(vcpu: &mut Vcpu<'_>, feature: c_int) -> Result {
     if feature != bindings::KVM_ARM_VCPU_SVE as c_int {
         return Err(EINVAL);

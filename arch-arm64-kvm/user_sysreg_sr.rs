@@ -2,23 +2,23 @@
 
 //! The registers that only EL0 uses, where the kernel runs at EL1.
 //!
-//! They need not change with every entry to the guest and exit from it: the kernel does not use them,
-//! and the VMM's own code, which does, does not run between `vcpu_load()` and `vcpu_put()`. VHE has
-//! always switched them there, and it is the same kernel that runs in between:
+//! They need not change with every entry to the guest and exit from it: the kernel does not use
+//! them, and the VMM's own code, which does, does not run between `vcpu_load()` and `vcpu_put()`.
+//! VHE has always switched them there, and it is the same kernel that runs in between:
 //!
 //! - `TPIDR_EL0`: read and written for the running thread when threads are switched, made or
 //!   changed by their own system calls. A vCPU is put before its thread is switched. Otherwise only
 //!   a stack overflow uses it, on the way to a panic.
 //! - `TPIDRRO_EL0`: the same, and scratch space of the vectors that EL0 enters the kernel by
 //!   (`CONFIG_UNMAP_KERNEL_AT_EL0`). No EL0 enters by them in between.
-//! - `TFSRE0_EL1`: looked at and cleared when EL0 enters the kernel. Asynchronous tag check faults of
-//!   the kernel's own accesses to user memory gather there, too, but such accesses are not checked
-//!   for a thread that asks for asynchronous checks (PSTATE.TCO stays as the exception set it). With
-//!   asymmetric checks, or with KASAN that uses tags, a VMM that maps the guest's memory with
-//!   PROT_MTE could make the guest see one of its own faults, as it can under VHE.
+//! - `TFSRE0_EL1`: looked at and cleared when EL0 enters the kernel. Asynchronous tag check faults
+//!   of the kernel's own accesses to user memory gather there, too, but such accesses are not
+//!   checked for a thread that asks for asynchronous checks (PSTATE.TCO stays as the exception set
+//!   it). With asymmetric checks, or with KASAN that uses tags, a VMM that maps the guest's memory
+//!   with PROT_MTE could make the guest see one of its own faults, as it can under VHE.
 //!
-//! A protected guest of pKVM is different: its registers must not come near the host, so EL2 switches
-//! all of them (`nvhe::sysreg_sr`).
+//! A protected guest of pKVM is different: its registers must not come near the host, so EL2
+//! switches all of them (`nvhe::sysreg_sr`).
 
 #![forbid(unsafe_code)]
 

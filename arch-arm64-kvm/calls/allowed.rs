@@ -10,8 +10,9 @@
 //! outside NAME: REASON                a C function that needs no check, and why
 //! allow NAME [if CONDITION]: REASON   a symbol of another object, and why it may be used;
 //!                                     or a function whose calls are not to be followed
-//! inline NAME [if CONDITION]: REASON  the same of a function that the compiler may also put into its
-//!                                     callers, or call another for: there may be no call
+//! inline NAME [if CONDITION]: REASON  the same of a function that the compiler may also put
+//!                                     into its callers, or call another for: there may be no
+//!                                     call
 //! allow BUG [if CONDITION]: REASON    BUG(), and why it may be there
 //! allow WARN [if CONDITION]: REASON   WARN(), and why it may be there
 //! ```

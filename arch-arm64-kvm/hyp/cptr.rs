@@ -2,7 +2,8 @@
 
 //! Traps of FP, SVE, SME and what else `CPTR_EL2` controls.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
+//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
+//! switch.h)
 
 #![forbid(unsafe_code)]
 
@@ -74,8 +75,9 @@ fn for_guest_e2h<W: Hyp>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) -> 
 /// Adds what a guest hypervisor has set to trap, and what it must not set without a trap.
 fn add_nv_traps<W: Hyp>(guest: &Context<'_, W, Guest>, own: CptrE2h) -> CptrE2h {
     if guest.is_hyp_ctxt() {
-        // It writes to its CPTR_EL2 by way of CPACR_EL1, where TCPAC and TTA are RES0 to it. FEAT_NV2p1
-        // has the remedy; without it, what cannot be set is what makes the access trap.
+        // It writes to its CPTR_EL2 by way of CPACR_EL1, where TCPAC and TTA are RES0 to it.
+        // FEAT_NV2p1 has the remedy; without it, what cannot be set is what makes the
+        // access trap.
         let must_trap = !cpucap::cpus_have_nv2p1() && guest.el2_e2h_is_set();
         return if must_trap { own.with_tcpac(true) } else { own };
     }

@@ -2,11 +2,11 @@
 
 //! The way into a guest and out of it: where the registers of guest and hypervisor change places.
 //!
-//! `__guest_enter()` is called, and returns, as any function; what happens in between is that the guest
-//! runs. The hypervisor's registers that a function has to keep are in `kvm_hyp_ctxt` of this CPU
-//! meanwhile, and a mark there says so: the vCPU, in `__hyp_running_vcpu`. Exceptions of the guest come
-//! to the vectors in `hyp-entry.S`, which keep the guest's X0 and X1 on the stack and go on here, at
-//! `__guest_exit`.
+//! `__guest_enter()` is called, and returns, as any function; what happens in between is that the
+//! guest runs. The hypervisor's registers that a function has to keep are in `kvm_hyp_ctxt` of this
+//! CPU meanwhile, and a mark there says so: the vCPU, in `__hyp_running_vcpu`. Exceptions of the
+//! guest come to the vectors in `hyp-entry.S`, which keep the guest's X0 and X1 on the stack and go
+//! on here, at `__guest_exit`.
 //!
 //! ```text
 //!   __guest_enter(vcpu) --- ERET ---> guest --- exception ---> hyp-entry.S ---> __guest_exit
@@ -14,8 +14,9 @@
 //!        +-- ret: an interrupt is pending already                     ret <---------+
 //! ```
 //!
-//! Nothing here is code that a compiler could write: there is no stack frame to rely on, no register to
-//! spare, and keys of pointer authentication change under the feet of the return address.
+//! Nothing here is code that a compiler could write: there is no stack frame to rely on, no
+//! register to spare, and keys of pointer authentication change under the feet of the return
+//! address.
 
 use super::view::context::ContextRegister;
 use core::{
@@ -178,8 +179,8 @@ global_asm!(
     "save_sp_el0 x1, x2",
 
     // From here on an SError would be taken for the guest's. One that is pending already is the
-    // host's, and with it, or with an interrupt, the guest is not entered. Before the RAS extension any
-    // SError was fatal, so that nobody has to wait for it.
+    // host's, and with it, or with an interrupt, the guest is not entered. Before the RAS
+    // extension any SError was fatal, so that nobody has to wait for it.
     alternative_asm!("nop\nnop", "dsb nshst\nisb", "{RAS_EXTN}"),
     "mrs x1, isr_el1",
     "cbz x1, 1f",
@@ -200,8 +201,8 @@ global_asm!(
     "restore_tag_controls x29, x2",
     ".Lguest_enter_no_mte:",
 
-    // If the guest may use pointer authentication: HCR_EL2.API or APK. The hypervisor's own keys have
-    // been in its context since the vCPU was loaded.
+    // If the guest may use pointer authentication: HCR_EL2.API or APK. The hypervisor's own keys
+    // have been in its context since the vCPU was loaded.
     alternative_asm!("b .Lguest_enter_no_keys", "nop", "{ADDRESS_AUTH}"),
     "mrs x0, hcr_el2",
     "and x0, x0, #{HCR_API_APK}",
@@ -227,8 +228,8 @@ global_asm!(
     // Speculation must not go on here.
     alternative_asm!("dsb nsh\nisb", ".inst 0xd50330ff\nnop", "{SB}"),
 
-    // An exception that has no place in __kvm_ex_table was taken from EL2. X2 to X30 are as they were
-    // then, X0 and X1 on the stack, and what ELR_EL2 was is in the hypervisor's context.
+    // An exception that has no place in __kvm_ex_table was taken from EL2. X2 to X30 are as they
+    // were then, X0 and X1 on the stack, and what ELR_EL2 was is in the hypervisor's context.
     ".global __guest_exit_restore_elr_and_panic",
     "__guest_exit_restore_elr_and_panic:",
     "this_cpu x0, kvm_hyp_ctxt, x1",
@@ -243,8 +244,8 @@ global_asm!(
     "cbnz x0, 1f",
     "b hyp_panic",
 
-    // A guest's registers are in the CPU. Leave it, but return to hyp_panic() instead of who entered
-    // it. What is saved as the guest's is right if it had got all of its registers.
+    // A guest's registers are in the CPU. Leave it, but return to hyp_panic() instead of who
+    // entered it. What is saved as the guest's is right if it had got all of its registers.
     "1:",
     "this_cpu x0, kvm_hyp_ctxt, x1",
     "adrp x1, hyp_panic",
@@ -298,8 +299,8 @@ global_asm!(
     "restore_callee_saved x2",
     "mark_loaded xzr, x2, x3",
 
-    // With the RAS extension, the ESB in the vectors has deferred an SError of the guest to DISR_EL1.
-    // Without, unmask them for the time of one instruction if one is pending.
+    // With the RAS extension, the ESB in the vectors has deferred an SError of the guest to
+    // DISR_EL1. Without, unmask them for the time of one instruction if one is pending.
     alternative_asm!(
         "dsb sy
         isb

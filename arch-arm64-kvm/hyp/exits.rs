@@ -7,7 +7,8 @@
 //!
 //! Context: EL2, all exceptions masked. The registers of EL1 in the CPU are the guest's.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
+//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
+//! switch.h)
 
 #![forbid(unsafe_code)]
 
@@ -60,8 +61,8 @@ impl ExitCode {
         self.0 & Self::SERROR_PENDING != 0
     }
 
-    /// Returns whether the kernel may look at the guest's registers on account of it, or change them: it
-    /// emulates a trap, and injects an SError.
+    /// Returns whether the kernel may look at the guest's registers on account of it, or change
+    /// them: it emulates a trap, and injects an SError.
     // pKVM's EL2 gives them to it then.
     #[allow(dead_code)]
     #[inline(always)]

@@ -2,12 +2,14 @@
 
 //! FP, SIMD and SVE of a guest: loaded when it first uses them, and then left alone.
 //!
-//! A guest's first FP instruction after `vcpu_load()` traps. If the registers are the host's still, its
-//! state is saved; the guest's is loaded, the traps are opened, and from there on exits and entries move
-//! no FP register, and traps stay as they are while the guest runs. The kernel takes the state out when
-//! it needs the registers, see `fpsimd`; pKVM's EL2 takes it out at the end of each run.
+//! A guest's first FP instruction after `vcpu_load()` traps. If the registers are the host's still,
+//! its state is saved; the guest's is loaded, the traps are opened, and from there on exits and
+//! entries move no FP register, and traps stay as they are while the guest runs. The kernel takes
+//! the state out when it needs the registers, see `fpsimd`; pKVM's EL2 takes it out at the end of
+//! each run.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
+//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
+//! switch.h)
 
 #![forbid(unsafe_code)]
 
@@ -59,9 +61,9 @@ pub(crate) trait SaveHost: Hyp + Sized {
 
 /// Handles a trapped FP or SVE instruction: loads the guest's state, and opens the traps.
 ///
-/// Returns false where the guest has to see the trap, or an undefined instruction; and where the kernel
-/// has to save the host's state first. The exit is one for an interrupt then: the kernel has nothing to
-/// emulate, and comes back to the same instruction.
+/// Returns false where the guest has to see the trap, or an undefined instruction; and where the
+/// kernel has to save the host's state first. The exit is one for an interrupt then: the kernel has
+/// nothing to emulate, and comes back to the same instruction.
 pub(crate) fn handle_trap<W: SaveHost>(
     guest: &mut Context<'_, W, Guest>,
     host: &mut HostData<'_, W>,
@@ -172,8 +174,8 @@ pub(crate) fn lazy_switch_to_guest<W: Hyp>(
     set_zcr_el1::<W>(guest_zcr(guest), access);
 }
 
-/// Takes note of the vector length that a guest has set whose registers are in the CPU, and sets those
-/// with which the kernel can save them.
+/// Takes note of the vector length that a guest has set whose registers are in the CPU, and sets
+/// those with which the kernel can save them.
 ///
 /// `host_max` is the host's own longest vector, where the kernel is at EL1.
 #[inline(always)]

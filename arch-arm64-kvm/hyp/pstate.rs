@@ -18,8 +18,8 @@ const IL: u64 = bindings::PSR_IL_BIT as u64;
 
 /// Returns the PSTATE to enter a guest with that is in `pstate`, as it or userspace sees that.
 ///
-/// Never one of EL2 or EL3 in AArch64 state, unless IL is set. One that asks for AArch32 Hyp mode is an
-/// illegal exception return by itself, as EL2 is in AArch64 state.
+/// Never one of EL2 or EL3 in AArch64 state, unless IL is set. One that asks for AArch32 Hyp mode
+/// is an illegal exception return by itself, as EL2 is in AArch64 state.
 ///
 /// Arm ARM (DDI 0487), "Illegal exception returns from AArch64 state".
 #[inline(always)]
@@ -35,9 +35,9 @@ pub(crate) fn to_hw_pstate(pstate: u64) -> u64 {
 
 /// As [`to_hw_pstate`], of one that asks for EL2 or EL3.
 ///
-/// A guest hypervisor at its virtual EL2 runs at EL1. Whatever else asks for EL2 or EL3 gets EL2 with
-/// the IL bit set: the ERET leaves for the guest all the same, and the guest takes an exception for its
-/// illegal execution state at once.
+/// A guest hypervisor at its virtual EL2 runs at EL1. Whatever else asks for EL2 or EL3 gets EL2
+/// with the IL bit set: the ERET leaves for the guest all the same, and the guest takes an
+/// exception for its illegal execution state at once.
 #[cold]
 #[inline(never)]
 fn from_above_el1(pstate: u64) -> u64 {

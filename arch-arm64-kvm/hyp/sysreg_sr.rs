@@ -5,10 +5,11 @@
 //! Each function here is one group of registers. When a group is switched differs between the
 //! worlds: see `vhe::sysreg_sr` and `nvhe::sysreg_sr`.
 //!
-//! Context: EL2, with exceptions masked, or under VHE from `vcpu_load()` and `vcpu_put()`, with preemption
-//! disabled. The functions of user state are for EL1 as well, there.
+//! Context: EL2, with exceptions masked, or under VHE from `vcpu_load()` and `vcpu_put()`, with
+//! preemption disabled. The functions of user state are for EL1 as well, there.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h`](srctree/arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h)
+//! C header: [`arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
+//! sysreg-sr.h)
 
 #![forbid(unsafe_code)]
 
@@ -66,13 +67,14 @@ pub(crate) fn restore_user_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
     ctxt.restore_user::<TPIDRRO_EL0>();
 }
 
-/// Returns whether the registers that an exception to EL1 leaves its state in have to be the context's:
-/// `ESR_EL1`, `FAR_EL1`, `AFSR0_EL1`, `AFSR1_EL1`, `ELR_EL1` and `SPSR_EL1`, and `PAR_EL1`.
+/// Returns whether the registers that an exception to EL1 leaves its state in have to be the
+/// context's: `ESR_EL1`, `FAR_EL1`, `AFSR0_EL1`, `AFSR1_EL1`, `ELR_EL1` and `SPSR_EL1`, and
+/// `PAR_EL1`.
 ///
-/// The host calls EL2 with interrupts masked, and has no use for them then: it reads those of an exception
-/// before the next can come, writes the two that it returns by right before it does, and reads
-/// `PAR_EL1` right after it had an address translated. So a guest's may stay; but not a protected
-/// guest's, which the host must not see.
+/// The host calls EL2 with interrupts masked, and has no use for them then: it reads those of an
+/// exception before the next can come, writes the two that it returns by right before it does, and
+/// reads `PAR_EL1` right after it had an address translated. So a guest's may stay; but not a
+/// protected guest's, which the host must not see.
 #[inline(always)]
 fn has_exception_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>) -> bool {
     !O::IS_HOST || ctxt.features().is_protected()
@@ -138,8 +140,8 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     }
 }
 
-/// Restores the registers of EL1, with `midr` and `mpidr` as its `MIDR_EL1` and `MPIDR_EL1`, unless it
-/// reads the former as it should.
+/// Restores the registers of EL1, with `midr` and `mpidr` as its `MIDR_EL1` and `MPIDR_EL1`, unless
+/// it reads the former as it should.
 ///
 /// With the erratum that ARM64_WORKAROUND_SPECULATIVE_AT is about, the CPU may walk the tables of
 /// EL1 at any time, and must not find a mixture of two contexts. The tables of one must be out of

@@ -6,7 +6,8 @@
 //!
 //! Context: EL2, interrupts disabled.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
+//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
+//! switch.h)
 
 #![forbid(unsafe_code)]
 
@@ -30,8 +31,8 @@ use kernel::{
     bindings, //
 };
 
-/// Bits of `HCRX_EL2` that a guest hypervisor has no say in: how external aborts are routed, whether
-/// walks may be less coherent, and registers that are the implementation's own.
+/// Bits of `HCRX_EL2` that a guest hypervisor has no say in: how external aborts are routed,
+/// whether walks may be less coherent, and registers that are the implementation's own.
 const NV_HCRX_GUEST_EXCLUDE: u64 =
     HCRX_EL2::TMEA_MASK | HCRX_EL2::PTTWI_MASK | HCRX_EL2::ENIDCP128_MASK;
 
@@ -93,8 +94,8 @@ fn hcrx<W: Hyp>(guest: &Context<'_, W, Guest>) -> HCRX_EL2 {
     HCRX_EL2::from((own & NV_HCRX_GUEST_EXCLUDE) | (set & !NV_HCRX_GUEST_EXCLUDE))
 }
 
-/// Saves what the host has in the registers of traps that nobody writes but this code, once a CPU has come
-/// up: they are read when the first guest runs on the CPU, and not any more.
+/// Saves what the host has in the registers of traps that nobody writes but this code, once a CPU
+/// has come up: they are read when the first guest runs on the CPU, and not any more.
 #[inline(never)]
 fn save_constants<W: Hyp>(host: &mut Context<'_, W, Host>, host_data: &mut HostData<'_, W>) {
     host_data.set_has_amu(traps::cpu_has_amu());
@@ -216,7 +217,8 @@ fn deactivate_mpam() {
     }
 }
 
-/// Sets `HCR_EL2` for the guest to `hcr`, and what goes with a virtual SError that it makes pending.
+/// Sets `HCR_EL2` for the guest to `hcr`, and what goes with a virtual SError that it makes
+/// pending.
 #[inline(always)]
 pub(crate) fn activate_hcr<W: Hyp>(guest: &Context<'_, W, Guest>, hcr: HCR_EL2) {
     let hcr = if cpucap::cpus_have_workaround_cavium_tx2_219_tvm() {
@@ -243,8 +245,8 @@ pub(crate) fn activate_hcr<W: Hyp>(guest: &Context<'_, W, Guest>, hcr: HCR_EL2) 
     traps::write_vsesr(vsesr);
 }
 
-/// Takes note of whether a virtual SError is still pending: the CPU clears `HCR_EL2.VSE` when the guest
-/// takes it.
+/// Takes note of whether a virtual SError is still pending: the CPU clears `HCR_EL2.VSE` when the
+/// guest takes it.
 #[inline(always)]
 pub(crate) fn deactivate_hcr<W: Hyp>(guest: &mut Context<'_, W, Guest>) {
     let hcr = guest.hcr_with_vserror();

@@ -2,8 +2,8 @@
 
 //! Exceptions that the hypervisor takes from itself.
 //!
-//! Few instructions may: an AT that walks a guest's tables into an external abort, the ISB that takes a
-//! pending SError. They are in a table. Any other is the end.
+//! Few instructions may: an AT that walks a guest's tables into an external abort, the ISB that
+//! takes a pending SError. They are in a table. Any other is the end.
 
 #![forbid(unsafe_code)]
 

@@ -36,9 +36,9 @@ pub(super) fn fixup_guest_exit(
 
     let is_protected = guest.features().is_protected();
     if is_protected && guest.mode_is_32bit() {
-        // Protected guests may not use AArch32 state, and nothing in the architecture keeps a guest from
-        // EL0 in that state, where the CPU has it. The host is not to be trusted with stopping it.
-        // This vCPU will not run again unless the VMM makes it anew.
+        // Protected guests may not use AArch32 state, and nothing in the architecture keeps a guest
+        // from EL0 in that state, where the CPU has it. The host is not to be trusted with
+        // stopping it. This vCPU will not run again unless the VMM makes it anew.
         guest.invalidate();
         *exit_code = exit_code.replaced_by(ExitCode::ILLEGAL);
     }
@@ -67,8 +67,8 @@ fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut
     }
 }
 
-/// Handles a trap of a guest that pKVM protects from the host. Returns false for what is left to the
-/// kernel, which then sees no more of the guest than it needs.
+/// Handles a trap of a guest that pKVM protects from the host. Returns false for what is left to
+/// the kernel, which then sees no more of the guest than it needs.
 #[inline(never)]
 fn handle_protected(
     guest: &mut GuestContext<'_>,

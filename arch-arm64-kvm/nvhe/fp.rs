@@ -2,8 +2,8 @@
 
 //! The host's FP registers, where the kernel runs at EL1.
 //!
-//! pKVM's EL2 saves and restores them itself. So the host cannot tell whether a guest has used FP, and
-//! nothing of a guest's vectors is left in registers that the host could look at.
+//! pKVM's EL2 saves and restores them itself. So the host cannot tell whether a guest has used FP,
+//! and nothing of a guest's vectors is left in registers that the host could look at.
 //!
 //! Otherwise the kernel saves them: see `fpsimd`.
 //!
@@ -39,11 +39,12 @@ use kernel::arm64::{
 };
 
 impl SaveHost for Nvhe {
-    /// Under pKVM, saves what the host has in the registers: with SVE all of it, as there is no telling
-    /// what of it is worth something.
+    /// Under pKVM, saves what the host has in the registers: with SVE all of it, as there is no
+    /// telling what of it is worth something.
     ///
-    /// Otherwise that is the kernel's to do. A second copy of its code here, which knew less of what a
-    /// task can have, is what host state was lost by: SVE, FPMR, and what a debugger had written.
+    /// Otherwise that is the kernel's to do. A second copy of its code here, which knew less of
+    /// what a task can have, is what host state was lost by: SVE, FPMR, and what a debugger had
+    /// written.
     #[inline(never)]
     fn save_host<'a>(
         guest: &mut Context<'_, Self, Guest>,

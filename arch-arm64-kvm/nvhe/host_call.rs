@@ -4,13 +4,14 @@
 //!
 //! `__host_exit` in `host.S` saves and restores all of the host's registers, for calls that look at
 //! any of them, and C finds the function for one in a table. A host that EL2 trusts has another way
-//! here. The callee keeps X19 to X28 as for any caller, X0 and X1 are what the call returns, and the
-//! caller knows that X2 and X3 may change ("Register usage" in the SMC Calling Convention, Arm DEN
-//! 0028). So X4 to X18, X29 and X30 are left to be saved.
+//! here. The callee keeps X19 to X28 as for any caller, X0 and X1 are what the call returns, and
+//! the caller knows that X2 and X3 may change ("Register usage" in the SMC Calling Convention, Arm
+//! DEN 0028). So X4 to X18, X29 and X30 are left to be saved.
 //!
 //! They go where `__host_exit` puts them: should EL2 panic, the host's handler finds its frame and
-//! its shadow call stack. pKVM takes no calls here, as it does not run with the host's keys of pointer
-//! authentication; nor does a hypervisor with tracing, in which each call of the host is an event.
+//! its shadow call stack. pKVM takes no calls here, as it does not run with the host's keys of
+//! pointer authentication; nor does a hypervisor with tracing, in which each call of the host is an
+//! event.
 
 use core::{
     arch::global_asm,

@@ -2,13 +2,13 @@
 
 //! What passes between the host and EL2 when the host has EL2 run a vCPU under pKVM.
 //!
-//! EL2 keeps a vCPU of its own for each of the host's, and runs that. Before a run it takes from the
-//! host's what is the host's to say, and afterwards it gives back what the host has to know.
+//! EL2 keeps a vCPU of its own for each of the host's, and runs that. Before a run it takes from
+//! the host's what is the host's to say, and afterwards it gives back what the host has to know.
 //!
 //! - A protected guest's registers go both ways, each time: the host emulates for it.
-//! - Another guest's stay with EL2 until the host has a use for them: to emulate something, which EL2
-//!   can tell from the exit, or to put the vCPU, for which it asks. Then they are the host's, who marks
-//!   them as dirty, and EL2 takes them back.
+//! - Another guest's stay with EL2 until the host has a use for them: to emulate something, which
+//!   EL2 can tell from the exit, or to put the vCPU, for which it asks. Then they are the host's,
+//!   who marks them as dirty, and EL2 takes them back.
 //!
 //! C source: [`arch/arm64/kvm/hyp/nvhe/hyp-main.c`](srctree/arch/arm64/kvm/hyp/nvhe/hyp-main.c)
 
@@ -56,8 +56,8 @@ pub(crate) fn flush(vcpu: &mut HypVcpu<'_>, host_data: &mut HostData<'_>, nr_lr:
     hyp.set_pid(host.pid());
 }
 
-/// Gives to the host what it has to know after `vcpu` was run and left for `exit_code`, and its FP state
-/// taken from the CPU.
+/// Gives to the host what it has to know after `vcpu` was run and left for `exit_code`, and its FP
+/// state taken from the CPU.
 pub(crate) fn sync(vcpu: &mut HypVcpu<'_>, exit_code: ExitCode) {
     let (hyp, mut host) = vcpu.states();
     sync_debug_state(&hyp, &mut host);

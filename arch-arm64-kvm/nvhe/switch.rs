@@ -39,7 +39,8 @@ use kernel::arm64::{
     cpucap, //
 };
 
-/// Runs a vCPU of the host's, which EL2 trusts, until something happens that the host has to see to.
+/// Runs a vCPU of the host's, which EL2 trusts, until something happens that the host has to see
+/// to.
 ///
 /// Context, here and below: EL2, all exceptions masked, in a call of the host's at EL1.
 pub(crate) fn run_host_vcpu(
@@ -63,7 +64,8 @@ pub(crate) fn run_host_vcpu(
     exit_code
 }
 
-/// Runs a vCPU that EL2 keeps itself, under pKVM, until something happens that the host has to see to.
+/// Runs a vCPU that EL2 keeps itself, under pKVM, until something happens that the host has to see
+/// to.
 pub(crate) fn run_hyp_vcpu(
     vcpu: &mut HypVcpu<'_>,
     host_data: &mut HostData<'_>,
@@ -102,15 +104,15 @@ fn run(
     let events_differ = pmu::switch_to_guest(guest);
 
     sysreg_sr::save_state(host);
-    // The buffers of SPE and TRBE are the host's, and are reached by its translation regime: they are
-    // drained and stopped before that changes, and before MDCR_EL2 makes it that of EL2.
+    // The buffers of SPE and TRBE are the host's, and are reached by its translation regime: they
+    // are drained and stopped before that changes, and before MDCR_EL2 makes it that of EL2.
     let has_buffers = host_data.has_buffers();
     if has_buffers {
         guest.save_host_buffers();
     }
 
-    // Walks of the host's tables that are under way have to be over before other tables come. It also
-    // completes the stop of BRBE.
+    // Walks of the host's tables that are under way have to be over before other tables come. It
+    // also completes the stop of BRBE.
     //
     // Arm ARM (DDI 0487), rule LFHQG of "Out-of-context translation regimes".
     dsb::<Nsh>();

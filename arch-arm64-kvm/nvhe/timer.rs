@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Traps of timers and counters without VHE, where `CNTHCTL_EL2` is for the host and for guests by turns.
+//! Traps of timers and counters without VHE, where `CNTHCTL_EL2` is for the host and for guests by
+//! turns.
 //!
 //! C source: [`arch/arm64/kvm/hyp/nvhe/timer-sr.c`](srctree/arch/arm64/kvm/hyp/nvhe/timer-sr.c)
 
@@ -33,8 +34,8 @@ fn in_layout(bits: u64) -> u64 {
     }
 }
 
-/// Traps what the guest must not use: the physical timer, and what counts with another offset than the
-/// guest has.
+/// Traps what the guest must not use: the physical timer, and what counts with another offset than
+/// the guest has.
 #[inline(always)]
 pub(super) fn enable_traps(guest: &GuestContext<'_>) {
     // Nothing has an offset for a protected guest.

@@ -43,8 +43,8 @@ const SET_SIZE: usize = ABI_WORDS * size_of::<u64>();
 ///
 /// # Errors
 ///
-/// EINVAL if no register has the id, ENOENT if the vCPU has no such register or no such slice of it,
-/// EPERM for a register whose size is not final, EFAULT if it cannot be written to `user`.
+/// EINVAL if no register has the id, ENOENT if the vCPU has no such register or no such slice of
+/// it, EPERM for a register whose size is not final, EFAULT if it cannot be written to `user`.
 pub(crate) fn get(vcpu: &mut Vcpu<'_>, id: u64, user: UserPtr) -> Result {
     if id == register::VECTOR_LENGTHS {
         return get_vector_lengths(vcpu, user);

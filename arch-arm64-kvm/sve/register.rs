@@ -35,8 +35,8 @@ const P_SLICE: usize = Z_SLICE / 8;
 /// How many registers there are.
 pub(crate) const COUNT: usize = 1 + VectorLength::Z_REGISTERS + VectorLength::P_REGISTERS_AND_FFR;
 
-/// The ids of all registers. The set of vector lengths comes first: who restores a vCPU in this order
-/// sets it before it is too late.
+/// The ids of all registers. The set of vector lengths comes first: who restores a vCPU in this
+/// order sets it before it is too late.
 pub(crate) const ALL: [u64; COUNT] = {
     let mut ids = [VECTOR_LENGTHS; COUNT];
     let mut n = 0;
@@ -75,8 +75,8 @@ enum Register {
 pub(crate) struct Region {
     start: usize,
     length: usize,
-    /// Bytes that userspace sees behind it: the slice is for the longest vectors, and the vCPU's may
-    /// be shorter.
+    /// Bytes that userspace sees behind it: the slice is for the longest vectors, and the vCPU's
+    /// may be shorter.
     pub(crate) padding: usize,
 }
 
@@ -121,7 +121,8 @@ impl Slice {
 }
 
 impl Region {
-    /// Returns its place in a state of `size` bytes, for speculation as well: the id is userspace's.
+    /// Returns its place in a state of `size` bytes, for speculation as well: the id is
+    /// userspace's.
     pub(crate) fn within(&self, size: usize) -> Range<usize> {
         let start = index_nospec(self.start, size);
         start..start + self.length

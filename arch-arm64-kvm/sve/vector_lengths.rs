@@ -40,7 +40,8 @@ impl VectorLengths {
         VectorLength::from_quadwords(u16::BITS - self.0.leading_zeros())
     }
 
-    /// Reads a set of the ABI. `None` if there is a length in it that the architecture does not have.
+    /// Reads a set of the ABI. `None` if there is a length in it that the architecture does not
+    /// have.
     pub(crate) fn from_abi(words: [u64; ABI_WORDS]) -> Option<Self> {
         let [first, others @ ..] = words;
         if others != [0; ABI_WORDS - 1] {

@@ -96,8 +96,8 @@ fn handle_impdef(guest: &mut GuestContext<'_>) -> bool {
     false
 }
 
-/// Gives a guest that was entered at its virtual EL2 the PSTATE of that level, and the emulation the
-/// `HCR_EL2` that the guest has set there.
+/// Gives a guest that was entered at its virtual EL2 the PSTATE of that level, and the emulation
+/// the `HCR_EL2` that the guest has set there.
 #[inline(never)]
 pub(crate) fn fixup_nv_guest_exit(guest: &mut GuestContext<'_>, host: &HostData<'_>) {
     let entered_there = host.is_in_hyp_context();

@@ -23,9 +23,9 @@ use kernel::arm64::{
 };
 
 impl SaveHost for Vhe {
-    /// Has the kernel's FP core save them, which is a call away, and for which nothing has changed: the
-    /// running task is the one that loaded the vCPU, and the vector length in force is the task's, as
-    /// a guest's comes with its registers.
+    /// Has the kernel's FP core save them, which is a call away, and for which nothing has changed:
+    /// the running task is the one that loaded the vCPU, and the vector length in force is the
+    /// task's, as a guest's comes with its registers.
     #[inline(always)]
     fn save_host<'a>(
         guest: &mut Context<'_, Self, Guest>,

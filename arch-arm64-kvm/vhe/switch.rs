@@ -61,8 +61,8 @@ pub(crate) fn run(
 
     sysreg_sr::save_host_state(host);
 
-    // Erratum 1165522: stage 1 and stage 2 have to be the guest's before TGE is cleared. They have been
-    // since `load`.
+    // Erratum 1165522: stage 1 and stage 2 have to be the guest's before TGE is cleared. They have
+    // been since `load`.
     traps::activate(guest, host_data);
 
     guest.adjust_pc();
@@ -86,8 +86,8 @@ pub(crate) fn run(
 
     guest.switch_debug_to_host();
 
-    // All that was written has to be in force for the host. That includes the FP traps, which under VHE
-    // act on EL2.
+    // All that was written has to be in force for the host. That includes the FP traps, which under
+    // VHE act on EL2.
     let access = opened.synchronise();
 
     if let FpOwnership::Guest(registers) = host_data.fp_registers() {

@@ -2,10 +2,10 @@
 
 //! The physical timer where the CPU itself applies the guest's offset.
 //!
-//! While a guest runs, the CPU compares `CNTP_CVAL_EL0` with the counter less `CNTPOFF_EL2`. For the
-//! host, with TGE set, the offset has no effect, so the timer would fire at another time: at an exit
-//! the value that it compares with is changed to the one of the host's counter, and an entry takes the
-//! guest's from memory.
+//! While a guest runs, the CPU compares `CNTP_CVAL_EL0` with the counter less `CNTPOFF_EL2`. For
+//! the host, with TGE set, the offset has no effect, so the timer would fire at another time: at an
+//! exit the value that it compares with is changed to the one of the host's counter, and an entry
+//! takes the guest's from memory.
 
 #![forbid(unsafe_code)]
 
@@ -54,9 +54,9 @@ pub(super) fn save_compare_value(guest: &mut GuestContext<'_>) {
     }
 }
 
-/// Returns the value to compare the counter with, which is at `now`, so that a timer that compares the
-/// counter less `offset` with `compared` fires at the same time: at once if it has already, and never
-/// if the counter would have to wrap around first.
+/// Returns the value to compare the counter with, which is at `now`, so that a timer that compares
+/// the counter less `offset` with `compared` fires at the same time: at once if it has already, and
+/// never if the counter would have to wrap around first.
 fn apply_offset(compared: u64, offset: u64, now: u64) -> u64 {
     if now.wrapping_sub(offset) >= compared {
         return 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Traps under VHE: which of them come and go with an entry, and which stay for as long as a vCPU is
-//! loaded.
+//! Traps under VHE: which of them come and go with an entry, and which stay for as long as a vCPU
+//! is loaded.
 //!
 //! C source: [`arch/arm64/kvm/hyp/vhe/switch.c`](srctree/arch/arm64/kvm/hyp/vhe/switch.c)
 
@@ -43,7 +43,8 @@ fn host_hcr() -> HCR_EL2 {
         .with_fmo(true)
 }
 
-/// Bits of `HCR_EL2` that a guest hypervisor may set for itself, but that the CPU must not have for it:
+/// Bits of `HCR_EL2` that a guest hypervisor may set for itself, but that the CPU must not have for
+/// it:
 ///
 /// - TGE: its guest is to be at EL1;
 /// - API and APK: `vcpu_load()` has taken them into account, and they change with the next;

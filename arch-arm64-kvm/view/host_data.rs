@@ -50,8 +50,8 @@ impl<'a> KernelHostData<'a> {
 
     /// Notes that the FP registers are nobody's.
     ///
-    /// The kernel notes this and [`Self::leave_fp_to_host`] alone. The guest becomes owner at EL2, by
-    /// the trap of its first FP access.
+    /// The kernel notes this and [`Self::leave_fp_to_host`] alone. The guest becomes owner at EL2,
+    /// by the trap of its first FP access.
     #[inline(always)]
     pub(crate) fn free_fp(&self) {
         self.set_fp_owner(bindings::kvm_host_data_FP_STATE_FREE);

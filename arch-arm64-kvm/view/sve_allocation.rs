@@ -60,8 +60,8 @@ impl SveAllocation {
         vl: VectorLength,
     ) -> Self {
         let size = vl.state_size();
-        // INVARIANT: By the safety requirements, it was an allocation's, which is not unshared before
-        // it goes away.
+        // INVARIANT: By the safety requirements, it was an allocation's, which is not unshared
+        // before it goes away.
         Self {
             // SAFETY: By the safety requirements, this is an allocation of so many bytes, at least,
             // that have been initialised.

@@ -18,8 +18,8 @@ declare_trace! {
     ///
     /// # Safety
     ///
-    /// Only from code of the kernel that may be traced, and so not while a guest's registers are in the
-    /// CPU.
+    /// Only from code of the kernel that may be traced, and so not while a guest's registers are
+    /// in the CPU.
     unsafe fn kvm_fp(vcpu_id: c_int, event: c_uint);
 }
 

@@ -139,8 +139,8 @@ impl Vcpu<'_> {
     /// registers.
     #[inline(always)]
     pub(crate) fn has_used_fp(&self) -> bool {
-        // SAFETY: The field is within the vCPU. EL2 writes it only between guest entry and exit, when
-        // this code does not run.
+        // SAFETY: The field is within the vCPU. EL2 writes it only between guest entry and exit,
+        // when this code does not run.
         unsafe { (&raw const (*self.arch()).has_used_fp).read() }
     }
 

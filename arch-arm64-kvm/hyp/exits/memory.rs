@@ -2,7 +2,8 @@
 
 //! Aborts of stage 2, and watchpoints.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/fault.h`](srctree/arch/arm64/kvm/hyp/include/hyp/fault.h)
+//! C header: [`arch/arm64/kvm/hyp/include/hyp/fault.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
+//! fault.h)
 
 #![forbid(unsafe_code)]
 
@@ -48,8 +49,8 @@ pub(crate) fn handle_fault<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     false
 }
 
-/// The bit of `PAR_EL1` that says that there is no translation. Its description has no fields, as they
-/// depend on this one.
+/// The bit of `PAR_EL1` that says that there is no translation. Its description has no fields, as
+/// they depend on this one.
 const PAR_F: u64 = 1;
 /// Bits 51 to 12 of an address, as in `PAR_EL1`. `HPFAR_EL2` has them 8 bits further down.
 const PAR_PA: u64 = 0x000f_ffff_ffff_f000;
@@ -69,7 +70,8 @@ fn hpfar_is_valid(syndrome: Syndrome) -> bool {
         || fault.is_address_size()
 }
 
-/// Returns whether there is an address to translate, and no error that doing so would run into again.
+/// Returns whether there is an address to translate, and no error that doing so would run into
+/// again.
 fn may_translate(syndrome: Syndrome) -> bool {
     let fault = syndrome.fsc();
     !(fault.is_external_abort_on_walk()

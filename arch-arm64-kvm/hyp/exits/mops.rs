@@ -2,9 +2,9 @@
 
 //! Memory copy and memory set instructions that a CPU cannot go on with.
 //!
-//! Such an instruction comes in three parts, and what the first leaves in the registers for the others
-//! has one of two formats, as the CPU prefers: option A or B. A guest that moved between the parts to
-//! a CPU that prefers the other one starts again with the first.
+//! Such an instruction comes in three parts, and what the first leaves in the registers for the
+//! others has one of two formats, as the CPU prefers: option A or B. A guest that moved between the
+//! parts to a CPU that prefers the other one starts again with the first.
 //!
 //! Arm ARM (DDI 0487), rules CNTMJ and MWFQH.
 
@@ -22,8 +22,8 @@ use kernel::arm64::world::Hyp;
 /// PSTATE.N: with option B, whether the copy goes from the end to the start.
 const N: u64 = 1 << 31;
 
-/// Handles the exception: gives the registers the values that the first part takes, and goes back to
-/// it.
+/// Handles the exception: gives the registers the values that the first part takes, and goes back
+/// to it.
 pub(crate) fn handle<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     let syndrome = guest.syndrome();
     reset_registers(guest, syndrome);

@@ -160,9 +160,9 @@ impl<W: World> Context<'_, W, Guest> {
     ///
     /// # Safety
     ///
-    /// `vcpu` must be a live vCPU for the lifetime of the context, at an address that is good in the
-    /// world `W`, and the caller the one that runs it, or puts it, with preemption disabled. Its
-    /// features must have been worked out.
+    /// `vcpu` must be a live vCPU for the lifetime of the context, at an address that is good in
+    /// the world `W`, and the caller the one that runs it, or puts it, with preemption
+    /// disabled. Its features must have been worked out.
     #[inline(always)]
     pub(crate) unsafe fn of(vcpu: NonNull<bindings::kvm_vcpu>) -> Self {
         // SAFETY: By the safety requirements.
@@ -251,9 +251,10 @@ impl<W: World> Context<'_, W, Host> {
     ///
     /// # Safety
     ///
-    /// `context` must be that of this CPU, `vcpu` a live vCPU, both at addresses that are good in the
-    /// world `W`, for the lifetime of the result. This code must stay on this CPU for that time, and
-    /// be the only one to use the context. The vCPU's features must have been worked out.
+    /// `context` must be that of this CPU, `vcpu` a live vCPU, both at addresses that are good in
+    /// the world `W`, for the lifetime of the result. This code must stay on this CPU for that
+    /// time, and be the only one to use the context. The vCPU's features must have been worked
+    /// out.
     #[inline(always)]
     pub(crate) unsafe fn for_vcpu(
         context: NonNull<bindings::kvm_cpu_context>,
@@ -388,8 +389,8 @@ impl<W: Hyp, O: Owner> Context<'_, W, O> {
         unsafe { W::write_el1(value) }
     }
 
-    /// Moves `PAR_EL1` from the CPU to memory, ordered against the AT instructions of a CPU on which
-    /// that read needs it.
+    /// Moves `PAR_EL1` from the CPU to memory, ordered against the AT instructions of a CPU on
+    /// which that read needs it.
     #[inline(always)]
     pub(crate) fn save_par(&mut self) {
         // SAFETY: EL2 may read the registers of EL1.

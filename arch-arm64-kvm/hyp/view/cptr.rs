@@ -3,8 +3,8 @@
 //! `CPTR_EL2`, which has two layouts.
 //!
 //! While `HCR_EL2.E2H` is 1 it is laid out as `CPACR_EL1`, and fields open what they control; while
-//! E2H is 0 it has a layout of its own, and bits trap. The same value means something else in each, so
-//! there is a type for each, and a value can be written only to the register as it is then.
+//! E2H is 0 it has a layout of its own, and bits trap. The same value means something else in each,
+//! so there is a type for each, and a value can be written only to the register as it is then.
 //!
 //! Arm ARM (DDI 0487), "CPTR_EL2, Architectural Feature Trap Register (EL2)".
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! `__kvm_ex_table`: instructions of the hypervisor that may take an exception, and where it goes on
-//! then.
+//! `__kvm_ex_table`: instructions of the hypervisor that may take an exception, and where it goes
+//! on then.
 
 use super::context::{
     context_registers,
@@ -62,15 +62,15 @@ pub(crate) fn interrupted_at() -> u64 {
 
 /// Has the hypervisor go on at `address` after the exception.
 pub(crate) fn go_on_at(address: u64) {
-    // SAFETY: An address that the table has for the instruction that took the exception. Whoever put
-    // it there has seen to it that the code can go on there.
+    // SAFETY: An address that the table has for the instruction that took the exception. Whoever
+    // put it there has seen to it that the code can go on there.
     unsafe { sysreg::write(ELR_EL2::from(address)) }
 }
 
 /// Has the hypervisor panic after the exception, which was taken at `address`.
 pub(crate) fn panic_after<W: Hyp>(address: u64) {
-    // SAFETY: This code runs in the world `W` and stays on this CPU, whose context nobody else uses; the
-    // index is one of the array. What the ERET leads to gets back the address.
+    // SAFETY: This code runs in the world `W` and stays on this CPU, whose context nobody else
+    // uses; the index is one of the array. What the ERET leads to gets back the address.
     unsafe {
         let context = this_cpu_ptr::<W, _>(&raw mut bindings::kvm_hyp_ctxt);
         (&raw mut (*context).sys_regs)

@@ -25,7 +25,8 @@ context_registers! {
     HFGRTR_EL2 HFGWTR2_EL2 HFGWTR_EL2 ICH_HFGITR_EL2 ICH_HFGRTR_EL2 ICH_HFGWTR_EL2
 }
 
-/// A register of fine-grained traps: of those for reads and of instructions, or of those for writes.
+/// A register of fine-grained traps: of those for reads and of instructions, or of those for
+/// writes.
 pub(crate) trait FineGrainedTrap: ContextRegister {
     /// Its place in a vCPU: a value of `enum fgt_group_id`.
     const GROUP: usize;

@@ -14,10 +14,10 @@
 //!               given_to_host()              guest_saved()
 //! ```
 //!
-//! Only registers that are nobody's can be loaded, with the guest's state or the host's. pKVM's EL2 goes
-//! all of these ways. Otherwise a guest's state is saved by the kernel, and so is the host's: it notes
-//! that the registers are nobody's when it has saved what was in them (see `fpsimd`), or, under VHE, is
-//! called to do so.
+//! Only registers that are nobody's can be loaded, with the guest's state or the host's. pKVM's EL2
+//! goes all of these ways. Otherwise a guest's state is saved by the kernel, and so is the host's:
+//! it notes that the registers are nobody's when it has saved what was in them (see `fpsimd`), or,
+//! under VHE, is called to do so.
 
 use super::{
     context::{

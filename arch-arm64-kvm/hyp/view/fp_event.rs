@@ -2,9 +2,10 @@
 
 //! What becomes of the FP registers while a vCPU is loaded, counted for each vCPU.
 //!
-//! The counts are among KVM's binary statistics (`KVM_GET_STATS_FD` of a vCPU), and in debugfs, where those of
-//! a VM are the sums of its vCPUs'. They say whether leaving the registers where they are pays: how often
-//! the host's state stayed, how often a guest had its own there, and who took them from it.
+//! The counts are among KVM's binary statistics (`KVM_GET_STATS_FD` of a vCPU), and in debugfs,
+//! where those of a VM are the sums of its vCPUs'. They say whether leaving the registers where
+//! they are pays: how often the host's state stayed, how often a guest had its own there, and who
+//! took them from it.
 
 use core::ptr::NonNull;
 use kernel::bindings;
@@ -20,8 +21,8 @@ pub(crate) enum FpEvent {
     /// The state of the thread was saved, when the vCPU was loaded or for the guest's first use:
     /// `fp_host_saved`.
     HostSaved = 1,
-    /// The guest's state was loaded, at its first use: `fp_guest_loaded`. Those of pKVM's guests the host
-    /// does not get to know.
+    /// The guest's state was loaded, at its first use: `fp_guest_loaded`. Those of pKVM's guests
+    /// the host does not get to know.
     GuestLoaded = 2,
     /// The kernel took the registers between two entries, after it saved the guest's state:
     /// `fp_guest_taken`.
@@ -37,8 +38,8 @@ pub(crate) enum FpEvent {
 /// `vcpu` must be a live vCPU, and the caller the only one that counts for it.
 #[inline(always)]
 pub(crate) unsafe fn count(vcpu: NonNull<bindings::kvm_vcpu>, event: FpEvent) {
-    // SAFETY: Fields of the vCPU, by the safety requirement. Who reads them without a lock finds the
-    // count before or after.
+    // SAFETY: Fields of the vCPU, by the safety requirement. Who reads them without a lock finds
+    // the count before or after.
     unsafe {
         let stat = &raw mut (*vcpu.as_ptr()).stat;
         let counter = match event {

@@ -9,8 +9,8 @@ use kernel::bindings;
 pub(crate) enum FpOwner {
     /// Nobody: what the registers hold is saved elsewhere, or worth nothing.
     Free,
-    /// The host: the registers are the only place where the state of the task that runs the vCPU, or
-    /// for pKVM's EL2, of whatever the host had there, is up to date.
+    /// The host: the registers are the only place where the state of the task that runs the vCPU,
+    /// or for pKVM's EL2, of whatever the host had there, is up to date.
     Host,
     /// The guest: the registers are the only place where its state is up to date.
     Guest,

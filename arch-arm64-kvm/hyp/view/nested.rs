@@ -2,8 +2,8 @@
 
 //! A guest with a virtual EL2: at which level it is, and what it has set there.
 //!
-//! Only VHE runs such guests. In the other world each question here has the answer of a guest without
-//! a virtual EL2, which the compiler knows.
+//! Only VHE runs such guests. In the other world each question here has the answer of a guest
+//! without a virtual EL2, which the compiler knows.
 
 use super::{
     context::ContextRegister,
@@ -44,8 +44,8 @@ impl<W: Hyp> Context<'_, W, Guest> {
         mode == bindings::PSR_MODE_EL2h || mode == bindings::PSR_MODE_EL2t
     }
 
-    /// Returns whether `HCR_EL2.E2H` is set at the guest's virtual EL2, by the guest or for good: C's
-    /// `vcpu_el2_e2h_is_set()`.
+    /// Returns whether `HCR_EL2.E2H` is set at the guest's virtual EL2, by the guest or for good:
+    /// C's `vcpu_el2_e2h_is_set()`.
     #[inline(always)]
     pub(crate) fn el2_e2h_is_set(&self) -> bool {
         // SAFETY: By the invariant of `Context`.
@@ -58,7 +58,8 @@ impl<W: Hyp> Context<'_, W, Guest> {
         self.get::<HCR_EL2>().tge().into()
     }
 
-    /// Returns the value of `R` in memory, as the guest has it: bits that it lacks are RES0 or RES1.
+    /// Returns the value of `R` in memory, as the guest has it: bits that it lacks are RES0 or
+    /// RES1.
     #[inline(always)]
     pub(crate) fn get_sanitised<R: ContextRegister>(&self) -> R {
         R::from(self.apply_reg_masks::<R>(self.get::<R>().into()))

@@ -29,8 +29,8 @@ const VMID_SHIFT: u32 = 48;
 
 /// Puts the tables at `mmu` into the CPU.
 ///
-/// Errata 1165522 of Cortex-A76 and 1530923 of Cortex-A55: the writes have to be complete before the
-/// translation regime of the guest is entered.
+/// Errata 1165522 of Cortex-A76 and 1530923 of Cortex-A55: the writes have to be complete before
+/// the translation regime of the guest is entered.
 ///
 /// # Safety
 ///
@@ -66,7 +66,8 @@ pub(crate) fn unload() {
     unsafe { sysreg::write_zero::<VTTBR_EL2>() }
 }
 
-/// Returns `address` as registers for tables have it: of 52 bits, the upper four are in bits 5 to 2.
+/// Returns `address` as registers for tables have it: of 52 bits, the upper four are in bits 5 to
+/// 2.
 #[inline(always)]
 fn physical_to_ttbr(address: u64) -> u64 {
     if cfg!(CONFIG_ARM64_PA_BITS_52) {
@@ -79,12 +80,12 @@ fn physical_to_ttbr(address: u64) -> u64 {
 impl<W: Hyp> Context<'_, W, Guest> {
     /// Puts the tables that the guest is to run with into the CPU.
     ///
-    /// At EL2. Preemption must be disabled. An interrupt that comes in between finds half of it, which
-    /// is nothing to it: under VHE the host has TGE set, and EL2 without VHE takes none.
+    /// At EL2. Preemption must be disabled. An interrupt that comes in between finds half of it,
+    /// which is nothing to it: under VHE the host has TGE set, and EL2 without VHE takes none.
     #[inline(always)]
     pub(crate) fn load_stage2(&self) {
-        // SAFETY: A field of the vCPU, by the type invariant; `vcpu_load()` or the run loop has seen
-        // to the VMID.
+        // SAFETY: A field of the vCPU, by the type invariant; `vcpu_load()` or the run loop has
+        // seen to the VMID.
         unsafe {
             let mmu = (&raw const (*self.vcpu.as_ptr()).arch.hw_mmu).read();
             load(W::kern_hyp_va(mmu));

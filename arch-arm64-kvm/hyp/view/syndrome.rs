@@ -169,8 +169,8 @@ macro_rules! classes_for_the_kernel {
         | Class::Bkpt32
         | Class::Vector32
         | Class::Brk64
-        // A guest cannot cause them at EL2, or only with a CPU that has what Linux does not know. The
-        // kernel says so.
+        // A guest cannot cause them at EL2, or only with a CPU that has what Linux does not know.
+        // The kernel says so.
         | Class::Bti
         | Class::Ill
         | Class::Fpac

@@ -50,8 +50,8 @@ pub(crate) enum Timer {
 /// Returns how far behind the physical counter `timer` counts.
 #[inline(always)]
 pub(crate) fn offset<W: Hyp>(guest: &Context<'_, W, Guest>, timer: Timer) -> u64 {
-    // SAFETY: A field of the vCPU, by the type invariant; the array has an element for each timer. The
-    // pointers in it are NULL, or lead to a field of the VM or of the vCPU.
+    // SAFETY: A field of the vCPU, by the type invariant; the array has an element for each timer.
+    // The pointers in it are NULL, or lead to a field of the VM or of the vCPU.
     unsafe {
         let timers = &raw const (*guest.vcpu.as_ptr()).arch.timer_cpu.timers;
         let timer = timers

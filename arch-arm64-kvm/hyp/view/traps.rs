@@ -31,7 +31,8 @@ context_registers! { HCRX_EL2 HCR_EL2 PMUSERENR_EL0 VNCR_EL2 VSESR_EL2 }
 
 /// Sets `HCR_EL2`.
 ///
-/// On AmpereOne, erratum AC04_CPU_23, translations must not be under way, and the write needs an ISB.
+/// On AmpereOne, erratum AC04_CPU_23, translations must not be under way, and the write needs an
+/// ISB.
 #[inline(always)]
 pub(crate) fn write_hcr(value: HCR_EL2) {
     if cpucap::cpus_have_workaround_ampere_ac04_cpu_23() {
@@ -184,7 +185,8 @@ pub(crate) unsafe fn write_vbar<W: Hyp>(vectors: u64) {
 }
 
 impl<W: Hyp> HostData<'_, W> {
-    /// Returns whether the host's values of registers that never change on this CPU have been saved.
+    /// Returns whether the host's values of registers that never change on this CPU have been
+    /// saved.
     #[inline(always)]
     pub(crate) fn constants_are_saved(&self) -> bool {
         self.flag(bindings::KVM_HOST_DATA_FLAG_CONSTANTS_SAVED)
@@ -210,8 +212,8 @@ impl<W: Hyp> HostData<'_, W> {
 }
 
 impl<W: Hyp> Context<'_, W, Guest> {
-    /// Returns where the value of `HCR_EL2` with a pending virtual SError is: with L2, where an SError
-    /// that L1 has injected is L1's.
+    /// Returns where the value of `HCR_EL2` with a pending virtual SError is: with L2, where an
+    /// SError that L1 has injected is L1's.
     #[inline(always)]
     pub(crate) fn hcr_with_vserror(&self) -> HCR_EL2 {
         if self.vserror_state_is_nested() {

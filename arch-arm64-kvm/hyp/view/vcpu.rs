@@ -105,8 +105,8 @@ impl<W: Hyp> Context<'_, W, Guest> {
 
     /// Returns general-purpose register `number` of an instruction, where 31 is XZR.
     ///
-    /// The number must come from a syndrome: in AArch32 state the register that an instruction names
-    /// depends on the mode, which the syndrome has taken into account.
+    /// The number must come from a syndrome: in AArch32 state the register that an instruction
+    /// names depends on the mode, which the syndrome has taken into account.
     #[inline(always)]
     pub(crate) fn general_register(&self, number: u8) -> u64 {
         // SAFETY: Fields of the context, by the type invariant.
@@ -139,8 +139,8 @@ impl<W: Hyp> Context<'_, W, Guest> {
         unsafe { bindings::kvm_skip_instr32(self.vcpu.as_ptr()) }
     }
 
-    /// Emulates what the kernel has pended for this entry, if anything: an exception, or the end of an
-    /// instruction.
+    /// Emulates what the kernel has pended for this entry, if anything: an exception, or the end of
+    /// an instruction.
     #[inline(always)]
     pub(crate) fn adjust_pc(&mut self) {
         const PENDED: u8 = bindings::PENDING_EXCEPTION | bindings::INCREMENT_PC;
@@ -172,13 +172,13 @@ impl<W: Hyp> Context<'_, W, Guest> {
 
     /// Enters the guest, and returns when it was left, with the exit code.
     ///
-    /// A context synchronisation event, in any case: where an interrupt is pending already, the guest
-    /// is not entered.
+    /// A context synchronisation event, in any case: where an interrupt is pending already, the
+    /// guest is not entered.
     #[inline(always)]
     pub(crate) fn enter(&mut self) -> u64 {
-        // SAFETY: A vCPU by the type invariant. Everything that the guest runs with is in the CPU, or
-        // guests would have run into what was forgotten: nothing but the order of the calls in
-        // `vhe::switch` and `nvhe::switch` sees to that.
+        // SAFETY: A vCPU by the type invariant. Everything that the guest runs with is in the CPU,
+        // or guests would have run into what was forgotten: nothing but the order of the
+        // calls in `vhe::switch` and `nvhe::switch` sees to that.
         unsafe { bindings::__guest_enter(self.vcpu.as_ptr()) }
     }
 

@@ -19,7 +19,8 @@ pub(crate) fn v3_cpuif_traps() -> bool {
     unsafe { static_key_is_enabled!(bindings::vgic_v3_cpuif_trap) }
 }
 
-/// Emulates the access that the guest was left for. Returns whether it was one to the CPU interface.
+/// Emulates the access that the guest was left for. Returns whether it was one to the CPU
+/// interface.
 #[inline(always)]
 pub(crate) fn perform_v3_cpuif_access<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     // SAFETY: A vCPU by the type invariant; a function of both worlds.

@@ -53,7 +53,8 @@ impl<W: World> Vm<'_, W> {
     /// Returns whether the interrupt controller is a GICv5.
     #[inline(always)]
     pub(super) fn has_gicv5(&self) -> bool {
-        // SAFETY: The field is there, by the type invariant. It is set before a vCPU of the VM runs.
+        // SAFETY: The field is there, by the type invariant. It is set before a vCPU of the VM
+        // runs.
         let model = unsafe { (&raw const (*self.kvm.as_ptr()).arch.vgic.vgic_model).read() };
         model == bindings::kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V5
     }
@@ -74,8 +75,8 @@ impl<W: World> Vm<'_, W> {
         features & (1 << feature) != 0
     }
 
-    /// Returns what the guest sees in the ID register `R`, one of those with `op0` 3, `op1` 0, `CRn`
-    /// 0 and `CRm` 1 to 7.
+    /// Returns what the guest sees in the ID register `R`, one of those with `op0` 3, `op1` 0,
+    /// `CRn` 0 and `CRm` 1 to 7.
     #[inline(always)]
     pub(super) fn id_register<R: SystemRegister>(&self) -> R {
         // As C's IDREG_IDX().

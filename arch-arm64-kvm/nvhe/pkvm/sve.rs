@@ -2,8 +2,8 @@
 
 //! SVE of a vCPU that EL2 makes of one of the host's.
 //!
-//! The state is kept in memory that the host has allocated and shares. EL2 pins it, so that the host
-//! can give it to nobody else while EL2 stores to it.
+//! The state is kept in memory that the host has allocated and shares. EL2 pins it, so that the
+//! host can give it to nobody else while EL2 stores to it.
 //!
 //! C source: [`arch/arm64/kvm/hyp/nvhe/pkvm.c`](srctree/arch/arm64/kvm/hyp/nvhe/pkvm.c)
 

@@ -71,8 +71,8 @@ impl GuestContext<'_> {
         }
     }
 
-    /// Returns the counters that count for the host only, and those that count for the guest only, a
-    /// bit each.
+    /// Returns the counters that count for the host only, and those that count for the guest only,
+    /// a bit each.
     #[cfg(CONFIG_HW_PERF_EVENTS)]
     #[inline(always)]
     pub(crate) fn pmu_events(&self) -> (u64, u64) {
@@ -86,8 +86,8 @@ impl GuestContext<'_> {
         }
     }
 
-    /// Returns that there are no counters: the kernel does not use the PMU, and the vCPU has no place
-    /// for them.
+    /// Returns that there are no counters: the kernel does not use the PMU, and the vCPU has no
+    /// place for them.
     #[cfg(not(CONFIG_HW_PERF_EVENTS))]
     #[inline(always)]
     pub(crate) fn pmu_events(&self) -> (u64, u64) {

@@ -92,8 +92,8 @@ impl HostData<'_> {
     /// Saves the host's `MDCR_EL2` and sets the guest's.
     #[inline(always)]
     pub(crate) fn activate_mdcr(&mut self, value: MDCR_EL2) {
-        // SAFETY: EL2 may access it, and takes no debug exceptions. A field of the structure, by the
-        // type invariant.
+        // SAFETY: EL2 may access it, and takes no debug exceptions. A field of the structure, by
+        // the type invariant.
         unsafe {
             let host = sysreg::read::<MDCR_EL2>();
             (&raw mut (*self.ptr.as_ptr()).host_debug_state.mdcr_el2).write(host.into());
@@ -111,8 +111,8 @@ impl HostData<'_> {
         }
     }
 
-    /// Returns whether the host may use SPE, TRBE, BRBE or tracing on this CPU, which have to be stopped
-    /// while a guest runs.
+    /// Returns whether the host may use SPE, TRBE, BRBE or tracing on this CPU, which have to be
+    /// stopped while a guest runs.
     #[inline(always)]
     pub(crate) fn has_buffers(&self) -> bool {
         const MASK: usize = (1 << bindings::KVM_HOST_DATA_FLAG_HAS_SPE)
@@ -125,8 +125,8 @@ impl HostData<'_> {
     /// Returns what is in `HCR_EL2` while the host runs.
     #[inline(always)]
     pub(crate) fn host_hcr(&self) -> HCR_EL2 {
-        // SAFETY: This code runs in EL2's image and stays on this CPU. Nobody writes it once the CPU
-        // is set up.
+        // SAFETY: This code runs in EL2's image and stays on this CPU. Nobody writes it once the
+        // CPU is set up.
         let value =
             unsafe { (*this_cpu_ptr::<Nvhe, _>(&raw mut bindings::kvm_init_params)).hcr_el2 };
         HCR_EL2::from(value as u64)
@@ -135,9 +135,9 @@ impl HostData<'_> {
     /// Sets where exceptions go that are taken to EL2.
     #[inline(always)]
     pub(crate) fn set_vectors(&self, vectors: Vectors) {
-        // SAFETY: This code runs in EL2's image and stays on this CPU. EL2 masks all exceptions, and
-        // either vectors are good for those that may come all the same; the per-CPU variable has the
-        // address of vectors since boot.
+        // SAFETY: This code runs in EL2's image and stays on this CPU. EL2 masks all exceptions,
+        // and either vectors are good for those that may come all the same; the per-CPU
+        // variable has the address of vectors since boot.
         unsafe {
             let address = match vectors {
                 Vectors::Guest => this_cpu_ptr::<Nvhe, _>(&raw mut bindings::kvm_hyp_vector).read(),
@@ -226,9 +226,10 @@ impl FpRegisters<'_, Nvhe, GuestOwned> {
     /// Returns the proof that FP instructions do not trap, after a run of the guest.
     #[inline(always)]
     pub(crate) fn access_after_run(&self) -> FpAccess {
-        // SAFETY: The guest owns the registers, so what it has of FP and SVE did not trap while it ran,
-        // which was in force with the ERET to it, at the latest. What `nvhe::traps::deactivate` has
-        // written since opens more. Nothing is accessed by this but what the guest has.
+        // SAFETY: The guest owns the registers, so what it has of FP and SVE did not trap while it
+        // ran, which was in force with the ERET to it, at the latest. What
+        // `nvhe::traps::deactivate` has written since opens more. Nothing is accessed by
+        // this but what the guest has.
         unsafe { FpTrapsOpened::assume_written().assume_synchronised() }
     }
 }
@@ -274,8 +275,8 @@ impl FpRegisters<'_, Nvhe, HostOwned> {
     /// Moves the host's SVE registers to memory. The host's longest vector must be in force.
     #[inline(always)]
     pub(crate) fn save_sve(&self, access: &FpAccess) {
-        // SAFETY: The host's place for them: pKVM has made room for the longest vector, where there is
-        // SVE.
+        // SAFETY: The host's place for them: pKVM has made room for the longest vector, where there
+        // is SVE.
         unsafe { moves::save_sve(access, self.sve_registers(), self.state()) }
     }
 
@@ -304,7 +305,8 @@ impl FpRegisters<'_, Nvhe, Free> {
     /// Moves the host's FP registers to the CPU.
     #[inline(always)]
     pub(crate) fn load_fpsimd(&self, access: &FpAccess) {
-        // SAFETY: The host's place for them. The registers are nobody's, so nobody needs what is in them.
+        // SAFETY: The host's place for them. The registers are nobody's, so nobody needs what is in
+        // them.
         unsafe { moves::load_fpsimd(access, self.state()) }
     }
 

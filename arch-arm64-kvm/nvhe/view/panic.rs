@@ -45,8 +45,8 @@ impl Reason {
 #[inline(always)]
 pub(crate) fn in_host(host: &HostData<'_>, why: Reason) -> ! {
     let (frame, code) = sysreg::frame();
-    // SAFETY: The frame is this function's or its caller's, and the context that of the host on this
-    // CPU. The second does not return.
+    // SAFETY: The frame is this function's or its caller's, and the context that of the host on
+    // this CPU. The second does not return.
     unsafe {
         bindings::kvm_nvhe_prepare_backtrace(frame, code);
         bindings::__hyp_do_panic(

@@ -6,7 +6,8 @@
 //! once, field by field, and what EL2 decides by is its own copy alone: the host's type has no
 //! functions for that.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/nvhe/pkvm.h`](srctree/arch/arm64/kvm/hyp/include/nvhe/pkvm.h)
+//! C header: [`arch/arm64/kvm/hyp/include/nvhe/pkvm.h`](srctree/arch/arm64/kvm/hyp/include/nvhe/
+//! pkvm.h)
 
 use super::{
     GuestContext,
@@ -53,8 +54,8 @@ impl HypVcpu<'_> {
     ///
     /// # Safety
     ///
-    /// `ptr` must be a vCPU of EL2's that is loaded on this CPU, and stay so for the lifetime of the
-    /// view, which must be the only one.
+    /// `ptr` must be a vCPU of EL2's that is loaded on this CPU, and stay so for the lifetime of
+    /// the view, which must be the only one.
     #[inline(always)]
     pub(crate) unsafe fn from_raw(ptr: *mut bindings::pkvm_hyp_vcpu) -> Self {
         // INVARIANT: By the safety requirements; EL2 pins the host's vCPU before it makes its own.
@@ -195,7 +196,8 @@ impl<K> VcpuState<'_, K> {
     /// Forgets whose the state is, for what does the same with either's.
     #[inline(always)]
     pub(crate) fn of_either(&self) -> VcpuState<'_, KeptByEither> {
-        // SAFETY: As for this one. What is done with the other's state does not depend on the keeper.
+        // SAFETY: As for this one. What is done with the other's state does not depend on the
+        // keeper.
         unsafe { VcpuState::new(self.vcpu) }
     }
 

@@ -2,8 +2,9 @@
 
 //! ERET of a guest hypervisor.
 //!
-//! If it goes to virtual EL2 itself, or to userspace of a guest hypervisor that uses VHE, the registers
-//! and stage 2 are those that are in the CPU already: it is enough to return to the right place.
+//! If it goes to virtual EL2 itself, or to userspace of a guest hypervisor that uses VHE, the
+//! registers and stage 2 are those that are in the CPU already: it is enough to return to the right
+//! place.
 
 #![forbid(unsafe_code)]
 
@@ -28,8 +29,8 @@ const EL0T: u64 = bindings::PSR_MODE_EL0t as u64;
 const EL2T: u64 = bindings::PSR_MODE_EL2t as u64;
 const EL2H: u64 = bindings::PSR_MODE_EL2h as u64;
 
-/// Handles the trap. Returns false if the kernel has to: it changes from L1 to L2, or gives the guest
-/// an exception.
+/// Handles the trap. Returns false if the kernel has to: it changes from L1 to L2, or gives the
+/// guest an exception.
 pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
     // With FEAT_NV3 the CPU does by itself what is done here.
     if cpucap::cpus_have_nv3() && guest.el2_e2h_is_set() {

@@ -2,7 +2,8 @@
 
 //! Reads of timers and counters by a guest hypervisor.
 //!
-//! FEAT_ECV lets KVM trap what has to be emulated, and that is a lot. Most reads can be answered here.
+//! FEAT_ECV lets KVM trap what has to be emulated, and that is a lot. Most reads can be answered
+//! here.
 
 #![forbid(unsafe_code)]
 

@@ -2,9 +2,9 @@
 
 //! TLB maintenance of a guest hypervisor for its own stage 1.
 //!
-//! For a guest hypervisor that uses VHE these are the instructions of EL1. They have to trap all the
-//! same, as FEAT_NV2 does not let writes to `HCR_EL2.TGE` trap, so it is not known when they are for
-//! its guest instead.
+//! For a guest hypervisor that uses VHE these are the instructions of EL1. They have to trap all
+//! the same, as FEAT_NV2 does not let writes to `HCR_EL2.TGE` trap, so it is not known when they
+//! are for its guest instead.
 
 #![forbid(unsafe_code)]
 
@@ -32,8 +32,8 @@ pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
         return false;
     }
 
-    // Whether entries for its VNCR page are among them, the kernel finds out. A walk that fills them
-    // counts itself before it begins, so that none is missed.
+    // Whether entries for its VNCR page are among them, the kernel finds out. A walk that fills
+    // them counts itself before it begins, so that none is missed.
     if is_own_host && guest.vm_has_vncr_tlbs() {
         return false;
     }

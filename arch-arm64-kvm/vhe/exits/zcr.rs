@@ -20,8 +20,8 @@ use kernel::arm64::{
     sysreg::RegisterName, //
 };
 
-/// Loads the guest's FP registers before such an access, which the kernel emulates, and for which it
-/// expects them in the CPU.
+/// Loads the guest's FP registers before such an access, which the kernel emulates, and for which
+/// it expects them in the CPU.
 pub(super) fn load_registers(
     guest: &mut GuestContext<'_>,
     host: &mut HostData<'_>,

@@ -35,9 +35,9 @@ impl HostData<'_> {
     /// Sets where exceptions go that are taken to EL2.
     #[inline(always)]
     pub(crate) fn set_vectors(&self, vectors: Vectors) {
-        // SAFETY: This code runs at EL2 and stays on this CPU. All exceptions are masked, so that those
-        // that may come now are ones that either vectors are good for; the per-CPU variables hold
-        // the addresses of vectors since boot.
+        // SAFETY: This code runs at EL2 and stays on this CPU. All exceptions are masked, so that
+        // those that may come now are ones that either vectors are good for; the per-CPU
+        // variables hold the addresses of vectors since boot.
         unsafe {
             let address = match vectors {
                 Vectors::Hypervisor => {
@@ -74,8 +74,8 @@ impl HostData<'_> {
         self.flag(bindings::KVM_HOST_DATA_FLAG_VCPU_IN_HYP_CONTEXT)
     }
 
-    /// Kills the kernel if a guest is entered at its virtual EL2 while its VNCR page is mapped, as it
-    /// is for L2 only: what L1 accessed then would be L2's.
+    /// Kills the kernel if a guest is entered at its virtual EL2 while its VNCR page is mapped, as
+    /// it is for L2 only: what L1 accessed then would be L2's.
     #[inline(always)]
     pub(crate) fn bug_on_mapped_vncr(&self) {
         self.bug_unless(

@@ -41,28 +41,29 @@ impl GuestContext<'_> {
     /// Sets where the registers of virtual EL2 are that the guest hypervisor accesses: in the vCPU.
     #[inline(always)]
     pub(crate) fn write_vncr_of_own_page(&self) {
-        // SAFETY: The page belongs to the vCPU, which has one as its guest has a virtual EL2. EL2 may
-        // write the register, with an effect on EL1 only.
+        // SAFETY: The page belongs to the vCPU, which has one as its guest has a virtual EL2. EL2
+        // may write the register, with an effect on EL1 only.
         unsafe {
             let page = (&raw const (*self.vcpu.as_ptr()).arch.ctxt.vncr_array).read();
             sysreg::write(VNCR_EL2::from(page.addr() as u64));
         }
     }
 
-    /// Sets where the registers of virtual EL2 are that L2 accesses, which is a hypervisor itself: in a
-    /// page that L1 has chosen, and that is mapped for this CPU.
+    /// Sets where the registers of virtual EL2 are that L2 accesses, which is a hypervisor itself:
+    /// in a page that L1 has chosen, and that is mapped for this CPU.
     #[inline(always)]
     pub(crate) fn write_vncr_of_fixmap(&self) {
         let offset = u64::from(self.get_sanitised::<VNCR_EL2>()) & (bindings::PAGE_SIZE as u64 - 1);
-        // SAFETY: Interrupts are masked, so this is the CPU that the page is mapped for, or will be when
-        // L2 accesses it. EL2 may write the register, with an effect on EL1 only.
+        // SAFETY: Interrupts are masked, so this is the CPU that the page is mapped for, or will be
+        // when L2 accesses it. EL2 may write the register, with an effect on EL1 only.
         unsafe {
             let page = bindings::kvm_vncr_fixmap_address();
             sysreg::write(VNCR_EL2::from(page | offset));
         }
     }
 
-    /// Returns where an authenticated ERET goes, if its signature is right and the guest may use it.
+    /// Returns where an authenticated ERET goes, if its signature is right and the guest may use
+    /// it.
     pub(crate) fn authenticated_eret_target(&self) -> Option<u64> {
         let mut target = 0;
         // SAFETY: By the invariant of `Context`; writes a number.
@@ -93,8 +94,8 @@ impl GuestContext<'_> {
         unsafe { bindings::kvm_supported_tlbi_s1e2_op(self.vcpu.as_ptr(), sys_reg(instruction)) }
     }
 
-    /// Carries `instruction`, a TLBI of virtual EL2 with this operand, out for EL1, where that level
-    /// really is. Returns false if it is not known how.
+    /// Carries `instruction`, a TLBI of virtual EL2 with this operand, out for EL1, where that
+    /// level really is. Returns false if it is not known how.
     pub(crate) fn invalidate_tlb_of_el2(&mut self, operand: u64, instruction: Accessed) -> bool {
         // SAFETY: Stage 2 in the CPU is the guest's. NULL says so.
         let error = unsafe {

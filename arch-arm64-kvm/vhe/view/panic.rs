@@ -46,11 +46,14 @@ impl Reason {
 
 /// Panics; `vcpu` is the one that was loaded.
 pub(crate) fn now(why: Reason, vcpu: Option<NonNull<bindings::kvm_vcpu>>) -> ! {
-    // SAFETY: EL2 may read the registers. The format takes a number of 64 bits for each but the last,
-    // which takes a pointer.
+    // SAFETY: EL2 may read the registers. The format takes a number of 64 bits for each but the
+    // last, which takes a pointer.
     unsafe {
         bindings::panic(
-            c"HYP panic:\nPS:%08llx PC:%016llx ESR:%08llx\nFAR:%016llx HPFAR:%016llx PAR:%016llx\nVCPU:%p\n"
+            c"HYP panic:\n\
+              PS:%08llx PC:%016llx ESR:%08llx\n\
+              FAR:%016llx HPFAR:%016llx PAR:%016llx\n\
+              VCPU:%p\n"
                 .as_char_ptr(),
             u64::from(why.pstate),
             u64::from(why.pc),

@@ -2,8 +2,9 @@
 
 //! The host's copy of a vCPU's state, to write nonsense to, as a hostile host could.
 //!
-//! Under pKVM this is what EL2 reads. The host itself believes its copy, too, so what it would choke
-//! on is put back before it looks: one vCPU at a time is tampered with, and what it had is kept.
+//! Under pKVM this is what EL2 reads. The host itself believes its copy, too, so what it would
+//! choke on is put back before it looks: one vCPU at a time is tampered with, and what it had is
+//! kept.
 //!
 //! Only for `hostile_host`.
 
@@ -252,8 +253,9 @@ impl HostCopy<'_> {
         }
         let in_use = self.used_lrs();
         self.set_used_lrs(used_lrs);
-        // SAFETY: Interrupts are off, so that it is pending on this CPU until after the run, and the
-        // vCPU is loaded on this CPU and ready to be run, as this is called right before it is.
+        // SAFETY: Interrupts are off, so that it is pending on this CPU until after the run, and
+        // the vCPU is loaded on this CPU and ready to be run, as this is called right
+        // before it is.
         let exit = unsafe {
             bindings::arch_smp_send_reschedule(bindings::raw_smp_processor_id() as i32);
             bindings::kvm_run_vcpu_at_el2(self.vcpu.as_ptr())

@@ -32,8 +32,8 @@ pub(crate) enum Sve<'a> {
 ///
 /// # Invariants
 ///
-/// `arch` is a vCPU's for `'a`, and nobody else uses what it has of SVE: a valid `sve_max_vl`, and no
-/// `sve_state`.
+/// `arch` is a vCPU's for `'a`, and nobody else uses what it has of SVE: a valid `sve_max_vl`, and
+/// no `sve_state`.
 pub(crate) struct ConfigurableSve<'a> {
     arch: NonNull<bindings::kvm_vcpu_arch>,
     _arch: PhantomData<&'a mut bindings::kvm_vcpu_arch>,
@@ -72,8 +72,8 @@ impl Vcpu<'_> {
                 _arch: PhantomData,
             })
         } else {
-            // INVARIANT: All vCPUs of a VM have SVE or none has, and each gets a valid length when it
-            // is initialised. KVM lets nobody come here before that.
+            // INVARIANT: All vCPUs of a VM have SVE or none has, and each gets a valid length when
+            // it is initialised. KVM lets nobody come here before that.
             Sve::Configurable(ConfigurableSve {
                 arch,
                 _arch: PhantomData,
@@ -87,8 +87,8 @@ impl Vcpu<'_> {
         unsafe { Vm::<Kernel>::of(self.ptr) }.vcpu_feature(feature)
     }
 
-    /// Has the vCPU, and with it its VM, have SVE, with vectors of up to `longest`. Not for one that
-    /// is finalised.
+    /// Has the vCPU, and with it its VM, have SVE, with vectors of up to `longest`. Not for one
+    /// that is finalised.
     pub(crate) fn offer_sve(&mut self, longest: VectorLength) {
         if let Sve::Finalized(_) = self.sve() {
             return;
@@ -104,7 +104,8 @@ impl Vcpu<'_> {
         }
     }
 
-    /// Frees the storage for the vCPU's registers, if there is any. Only for when the vCPU goes away.
+    /// Frees the storage for the vCPU's registers, if there is any. Only for when the vCPU goes
+    /// away.
     pub(crate) fn free_sve_state(&mut self) {
         let arch = self.arch();
         // SAFETY: Fields of the vCPU.
@@ -115,8 +116,8 @@ impl Vcpu<'_> {
             )
         };
         if let Some(state) = NonNull::new(state) {
-            // SAFETY: `ConfigurableSve::finalize` has put it there, for this length, and nobody finds
-            // it there any more.
+            // SAFETY: `ConfigurableSve::finalize` has put it there, for this length, and nobody
+            // finds it there any more.
             drop(unsafe { SveAllocation::from_raw(state, vl) });
         }
     }
@@ -163,8 +164,8 @@ impl FinalizedSve<'_> {
     /// Returns the registers: Z0 to Z31, P0 to P15 and FFR.
     pub(crate) fn state(&mut self) -> &mut [u8] {
         let size = self.vl().state_size();
-        // SAFETY: By the type invariant, so many bytes are there. They were zeroes at first, so they
-        // have been initialised.
+        // SAFETY: By the type invariant, so many bytes are there. They were zeroes at first, so
+        // they have been initialised.
         unsafe {
             let state = (&raw const (*self.arch.as_ptr()).sve_state).read();
             core::slice::from_raw_parts_mut(state.cast(), size)

@@ -4,7 +4,8 @@
 //!
 //! Tests of capabilities in functions are in [`cpucap`](super::cpucap).
 //!
-//! C header: [`arch/arm64/include/asm/alternative-macros.h`](srctree/arch/arm64/include/asm/alternative-macros.h)
+//! C header: [`arch/arm64/include/asm/alternative-macros.h`](srctree/arch/arm64/include/asm/
+//! alternative-macros.h)
 
 include!(concat!(
     env!("OBJTREE"),

@@ -12,8 +12,8 @@ use crate::prelude::*;
 ///
 /// # Safety
 ///
-/// `from` must be valid for reads and `to` for writes, and both be aligned to 8 bytes; they must not
-/// overlap. Every bit pattern must be a value of `T`.
+/// `from` must be valid for reads and `to` for writes, and both be aligned to 8 bytes; they must
+/// not overlap. Every bit pattern must be a value of `T`.
 #[inline(always)]
 pub unsafe fn copy_once<T>(from: *const T, to: *mut T) {
     const_assert!(size_of::<T>() % 16 == 0);

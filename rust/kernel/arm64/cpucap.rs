@@ -4,12 +4,12 @@
 //!
 //! A test costs one NOP or one branch. Each function here is the one that C has for the capability,
 //! or `cpus_have_final_cap()` of it; but it does not check that the capabilities are known already.
-//! Until they are, the answer is `false`. KVM starts later than that, and a check that can fail would
-//! be a way to a panic at EL2.
+//! Until they are, the answer is `false`. KVM starts later than that, and a check that can fail
+//! would be a way to a panic at EL2.
 //!
-//! The layout is not C's everywhere. `cpus_have_final_cap()` is for CPUs that lack the capability: on
-//! those that have it, a test is a branch there and another one back. What CPUs of servers have, from
-//! Armv8.2 or 8.7 on, is laid out for those that have it.
+//! The layout is not C's everywhere. `cpus_have_final_cap()` is for CPUs that lack the capability:
+//! on those that have it, a test is a branch there and another one back. What CPUs of servers have,
+//! from Armv8.2 or 8.7 on, is laid out for those that have it.
 //!
 //! C headers: [`arch/arm64/include/asm/cpufeature.h`](srctree/arch/arm64/include/asm/cpufeature.h),
 //! [`arch/arm64/include/asm/cpucaps.h`](srctree/arch/arm64/include/asm/cpucaps.h)

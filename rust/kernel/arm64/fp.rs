@@ -40,11 +40,11 @@ pub fn sme_state_is_live(_: PreemptionDisabled<'_>) -> bool {
     system_supports_sme() && unsafe { bindings::read_svcr() } != 0
 }
 
-/// Sets what of SVE and SME traps to the kernel while the running thread is in userspace, as the FP core
-/// does when it loads the thread's state: what the thread has not used yet.
+/// Sets what of SVE and SME traps to the kernel while the running thread is in userspace, as the FP
+/// core does when it loads the thread's state: what the thread has not used yet.
 ///
-/// For code that has changed `CPACR_EL1` and leaves the thread's state in the registers. Where the state
-/// is to be loaded again, the FP core sees to it.
+/// For code that has changed `CPACR_EL1` and leaves the thread's state in the registers. Where the
+/// state is to be loaded again, the FP core sees to it.
 #[inline(always)]
 pub fn restore_user_traps(_: &LocalInterruptDisabled) {
     /// Accesses of the kernel's own do not trap.

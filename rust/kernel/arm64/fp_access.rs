@@ -29,8 +29,9 @@ impl FpTrapsOpened {
     ///
     /// # Safety
     ///
-    /// What was written must let EL2 use all of FP, SVE and SME that the system offers, and nothing may
-    /// be written that does not for as long as the value, or the [`FpAccess`] that comes of it, is used.
+    /// What was written must let EL2 use all of FP, SVE and SME that the system offers, and nothing
+    /// may be written that does not for as long as the value, or the [`FpAccess`] that comes of
+    /// it, is used.
     #[inline(always)]
     pub unsafe fn assume_written() -> Self {
         Self(PhantomData)
@@ -47,9 +48,9 @@ impl FpTrapsOpened {
     ///
     /// # Safety
     ///
-    /// Each value of `CPTR_EL2` that may be in force must open what is accessed by the result: the one
-    /// that was at the last context synchronisation event, such as an ISB or the exception by which a
-    /// guest was left, and each that has been written since.
+    /// Each value of `CPTR_EL2` that may be in force must open what is accessed by the result: the
+    /// one that was at the last context synchronisation event, such as an ISB or the exception
+    /// by which a guest was left, and each that has been written since.
     #[inline(always)]
     pub unsafe fn assume_synchronised(self) -> FpAccess {
         FpAccess(PhantomData)
@@ -101,8 +102,8 @@ impl FpAccess {
     ///
     /// # Safety
     ///
-    /// The system must offer SVE. `registers` must be valid for writing as much as the vector length
-    /// takes, and `state` for writing.
+    /// The system must offer SVE. `registers` must be valid for writing as much as the vector
+    /// length takes, and `state` for writing.
     #[inline(always)]
     pub unsafe fn save_sve(
         &self,
@@ -120,8 +121,8 @@ impl FpAccess {
     ///
     /// # Safety
     ///
-    /// The system must offer SVE. `registers` must be valid for reading as much as the vector length
-    /// takes, and `state` for reading; nobody must need what is in the registers.
+    /// The system must offer SVE. `registers` must be valid for reading as much as the vector
+    /// length takes, and `state` for reading; nobody must need what is in the registers.
     #[inline(always)]
     pub unsafe fn load_sve(
         &self,

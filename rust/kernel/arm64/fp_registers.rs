@@ -3,8 +3,8 @@
 //! The register files of FP, Advanced SIMD and SVE, moved to memory and back.
 //!
 //! All assembly that touches them stands here, for code that runs with the registers of somebody
-//! else in the CPU: the compiler keeps nothing in them, as the kernel's target has none. A simulated
-//! CPU replaces this file.
+//! else in the CPU: the compiler keeps nothing in them, as the kernel's target has none. A
+//! simulated CPU replaces this file.
 //!
 //! C header: [`arch/arm64/include/asm/fpsimd.h`](srctree/arch/arm64/include/asm/fpsimd.h)
 
@@ -91,7 +91,10 @@ pub(super) unsafe fn save_sve(to: *mut u8) {
     unsafe {
         crate::asm!(
             ".arch_extension sve
-            .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+            .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+            str z\\n, [{at}, #\\n, mul vl]
+            .endr
+            .irp n,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
             str z\\n, [{at}, #\\n, mul vl]
             .endr
             addvl {at}, {at}, #31
@@ -121,7 +124,10 @@ pub(super) unsafe fn load_sve(from: *const u8) {
     unsafe {
         crate::asm!(
             ".arch_extension sve
-            .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+            .irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+            ldr z\\n, [{at}, #\\n, mul vl]
+            .endr
+            .irp n,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
             ldr z\\n, [{at}, #\\n, mul vl]
             .endr
             addvl {at}, {at}, #31

@@ -5,4 +5,7 @@
 
 // Cut here.
 
-::kernel::concat_literals!(ALTERNATIVE("nop", "dmb sy", ARM64_WORKAROUND_1508412) "\nmrs {value}, S{op0}_{op1}_C{crn}_C{crm}_{op2}\n" ALTERNATIVE("nop", "dmb sy", ARM64_WORKAROUND_1508412))
+::kernel::concat_literals!(
+	ALTERNATIVE("nop", "dmb sy", ARM64_WORKAROUND_1508412)
+	"\nmrs {value}, S{op0}_{op1}_C{crn}_C{crm}_{op2}\n"
+	ALTERNATIVE("nop", "dmb sy", ARM64_WORKAROUND_1508412))

@@ -5,4 +5,10 @@
 
 // Cut here.
 
-::kernel::concat_literals!(ALTERNATIVE_CB("and {address}, {address}, #1\nror {address}, {address}, #1\nadd {address}, {address}, #0\nadd {address}, {address}, #0, lsl 12\nror {address}, {address}, #63", ARM64_ALWAYS_SYSTEM, kvm_update_va_mask))
+::kernel::concat_literals!(ALTERNATIVE_CB(
+	"and {address}, {address}, #1\n"
+	"ror {address}, {address}, #1\n"
+	"add {address}, {address}, #0\n"
+	"add {address}, {address}, #0, lsl 12\n"
+	"ror {address}, {address}, #63",
+	ARM64_ALWAYS_SYSTEM, kvm_update_va_mask))

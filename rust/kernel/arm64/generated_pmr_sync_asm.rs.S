@@ -5,4 +5,5 @@
 
 // Cut here.
 
-::kernel::concat_literals!(ALTERNATIVE_CB("dsb sy", ARM64_HAS_GIC_PRIO_RELAXED_SYNC, alt_cb_patch_nops))
+::kernel::concat_literals!(ALTERNATIVE_CB("dsb sy",
+	ARM64_HAS_GIC_PRIO_RELAXED_SYNC, alt_cb_patch_nops))

@@ -380,8 +380,8 @@ pub(crate) fn alternative_has_cap_unlikely<const CPUCAP: u32>() -> bool {
     true
 }
 
-/// All ones where `index` is less than `size`, and 0 elsewhere. Not speculatively: CSDB (Consumption
-/// of Speculative Data Barrier) has what comes after it wait for the mask.
+/// All ones where `index` is less than `size`, and 0 elsewhere. Not speculatively: CSDB
+/// (Consumption of Speculative Data Barrier) has what comes after it wait for the mask.
 #[inline(always)]
 pub(crate) fn array_index_mask_nospec(index: usize, size: usize) -> usize {
     let mask;

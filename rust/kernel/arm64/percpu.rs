@@ -2,8 +2,8 @@
 
 //! Per-CPU variables.
 //!
-//! Each image, the kernel's and that of its hypervisor, has per-CPU variables of its own. This CPU's
-//! copies are at a distance from the variables that a register of the CPU holds.
+//! Each image, the kernel's and that of its hypervisor, has per-CPU variables of its own. This
+//! CPU's copies are at a distance from the variables that a register of the CPU holds.
 //!
 //! C header: [`arch/arm64/include/asm/percpu.h`](srctree/arch/arm64/include/asm/percpu.h)
 
@@ -12,8 +12,8 @@ use core::ptr::with_exposed_provenance_mut;
 
 /// Returns this CPU's copy of `variable`; C's `this_cpu_ptr()`.
 ///
-/// The pointer is this CPU's for as long as the code cannot leave the CPU: with preemption disabled,
-/// and always in the hypervisor.
+/// The pointer is this CPU's for as long as the code cannot leave the CPU: with preemption
+/// disabled, and always in the hypervisor.
 ///
 /// # Safety
 ///
