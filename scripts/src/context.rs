@@ -66,9 +66,9 @@ pub struct Context {
     pub ui: Ui,
     /// Take what was built last, whatever changed since.
     pub no_build: bool,
-    /// The user's own options for the kernels, from the file that FRAGMENT
-    /// names.
-    pub users_fragment: Option<Arc<str>>,
+    /// Further options for the kernels, from the file that FRAGMENT names or that
+    /// the command has.
+    pub fragment: Option<Arc<str>>,
 }
 
 impl Context {
@@ -104,8 +104,21 @@ impl Context {
             logs: Arc::new(logs),
             ui: Ui::new(),
             no_build,
-            users_fragment: users_fragment()?,
+            fragment: users_fragment()?,
         })
+    }
+
+    /// The same, where kernels have the options of `scripts/config/NAME` unless the user
+    /// has named others.
+    pub fn with_fragment(&self, name: &str) -> Result<Self> {
+        let mut ctx = self.clone();
+        if ctx.fragment.is_none() {
+            let path = ctx.scripts().join("config").join(name);
+            let text = fs::read_to_string(&path)
+                .with_context(|| format!("cannot read {}", path.display()))?;
+            ctx.fragment = Some(text.into());
+        }
+        Ok(ctx)
     }
 
     /// The log file `name` of this run.
@@ -180,6 +193,23 @@ fn stamp(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::{stamp, LogFolder};
+    use crate::earlier::tests::context;
+
+    #[test]
+    fn a_users_options_come_before_those_of_a_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ctx = context(dir.path(), "a");
+        let path = ctx.scripts().join("config/c.config");
+        crate::files::write_atomic(&path, b"CONFIG_C=y\n").unwrap();
+        let options = |ctx: &super::Context| {
+            let with = ctx.with_fragment("c.config").unwrap();
+            with.fragment.as_deref().map(str::to_owned)
+        };
+        assert_eq!(options(&ctx).as_deref(), Some("CONFIG_C=y\n"));
+        assert!(ctx.with_fragment("d.config").is_err());
+        ctx.fragment = Some("CONFIG_U=y\n".into());
+        assert_eq!(options(&ctx).as_deref(), Some("CONFIG_U=y\n"));
+    }
 
     #[test]
     fn runs_of_the_same_second_have_logs_of_their_own() {

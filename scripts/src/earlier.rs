@@ -387,7 +387,7 @@ pub mod tests {
             cache,
             ui: Ui::new(),
             no_build: false,
-            users_fragment: None,
+            fragment: None,
         }
     }
 

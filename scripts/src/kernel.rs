@@ -161,7 +161,7 @@ fn toolchain() -> String {
 /// Where `variant` is built: with the user's own options, in a folder for
 /// those.
 fn folder(ctx: &Context, variant: Variant) -> PathBuf {
-    let name = folder_name(variant, ctx.users_fragment.as_deref());
+    let name = folder_name(variant, ctx.fragment.as_deref());
     ctx.cache.join("build").join(name)
 }
 
@@ -276,7 +276,7 @@ pub fn rust_analyzer(ctx: &Context) -> Result<PathBuf> {
 
 fn fragment(ctx: &Context, variant: Variant) -> Result<String> {
     let mut text = fragment_of(ctx, variant)?;
-    text.push_str(ctx.users_fragment.as_deref().unwrap_or_default());
+    text.push_str(ctx.fragment.as_deref().unwrap_or_default());
     Ok(text)
 }
 

@@ -252,7 +252,7 @@ mod tests {
             logs: Arc::new(LogFolder::new(cache, "log").unwrap()),
             ui: Ui::new(),
             no_build: false,
-            users_fragment: None,
+            fragment: None,
         };
         let write = |name: &str, text: &str| {
             files::write_atomic(&checkout.join("selftests").join(name), text.as_bytes()).unwrap();

@@ -124,7 +124,7 @@ mod tests {
             logs: Arc::new(LogFolder::new(folder, "log").unwrap()),
             ui: Ui::new(),
             no_build: false,
-            users_fragment: None,
+            fragment: None,
         }
     }
 

@@ -25,6 +25,10 @@ use figures::{Figure, Report};
 use limits::Limits;
 use std::path::Path;
 
+/// What the kernels that are measured are configured with besides, in scripts/config/:
+/// they preempt themselves as Linux does by default.
+const FRAGMENT: &str = "lazy.config";
+
 /// Both kernels in one mode.
 fn measure(
     ctx: &Context,
@@ -58,6 +62,7 @@ pub fn bench(
     let mut exits = exits.to_vec();
     exits.retain(|exit| exit.is_on(cpu));
     ensure!(!exits.is_empty(), "there is no such exit on {}", cpu.name());
+    let ctx = &ctx.with_fragment(FRAGMENT)?;
     let limits = Limits::read(&ctx.scripts().join(limits::PATH))?;
     let runs = if check_stable { 2 } else { 1 };
     let building = prepare::steps_to_come(ctx, &trace::KERNELS, false) + trace::steps_to_come();
