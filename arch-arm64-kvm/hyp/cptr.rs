@@ -2,8 +2,7 @@
 
 //! Traps of FP, SVE, SME and what else `CPTR_EL2` controls.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
-//! switch.h)
+//! C header: [`hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
 #![forbid(unsafe_code)]
 

@@ -7,8 +7,7 @@
 //!
 //! Context: EL2, all exceptions masked. The registers of EL1 in the CPU are the guest's.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
-//! switch.h)
+//! C header: [`hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
 #![forbid(unsafe_code)]
 

@@ -8,8 +8,7 @@
 //! the state out when it needs the registers, see `fpsimd`; pKVM's EL2 takes it out at the end of
 //! each run.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
-//! switch.h)
+//! C header: [`hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
 #![forbid(unsafe_code)]
 

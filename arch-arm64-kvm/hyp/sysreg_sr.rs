@@ -8,8 +8,7 @@
 //! Context: EL2, with exceptions masked, or under VHE from `vcpu_load()` and `vcpu_put()`, with
 //! preemption disabled. The functions of user state are for EL1 as well, there.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
-//! sysreg-sr.h)
+//! C header: [`hyp/sysreg-sr.h`](srctree/arch/arm64/kvm/hyp/include/hyp/sysreg-sr.h)
 
 #![forbid(unsafe_code)]
 

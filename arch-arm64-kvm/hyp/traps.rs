@@ -6,8 +6,7 @@
 //!
 //! Context: EL2, interrupts disabled.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
-//! switch.h)
+//! C header: [`hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
 #![forbid(unsafe_code)]
 

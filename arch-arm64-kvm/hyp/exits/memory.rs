@@ -2,8 +2,7 @@
 
 //! Aborts of stage 2, and watchpoints.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/fault.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
-//! fault.h)
+//! C header: [`hyp/fault.h`](srctree/arch/arm64/kvm/hyp/include/hyp/fault.h)
 
 #![forbid(unsafe_code)]
 

@@ -2,8 +2,7 @@
 
 //! Going past an instruction that has been emulated.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/adjust_pc.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
-//! adjust_pc.h)
+//! C header: [`hyp/adjust_pc.h`](srctree/arch/arm64/kvm/hyp/include/hyp/adjust_pc.h)
 
 #![forbid(unsafe_code)]
 

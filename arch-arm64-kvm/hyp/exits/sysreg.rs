@@ -2,8 +2,7 @@
 
 //! Trapped accesses to system registers that the hypervisor answers in both worlds.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/
-//! switch.h)
+//! C header: [`hyp/switch.h`](srctree/arch/arm64/kvm/hyp/include/hyp/switch.h)
 
 #![forbid(unsafe_code)]
 

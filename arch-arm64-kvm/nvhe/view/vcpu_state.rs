@@ -6,8 +6,7 @@
 //! once, field by field, and what EL2 decides by is its own copy alone: the host's type has no
 //! functions for that.
 //!
-//! C header: [`arch/arm64/kvm/hyp/include/nvhe/pkvm.h`](srctree/arch/arm64/kvm/hyp/include/nvhe/
-//! pkvm.h)
+//! C header: [`nvhe/pkvm.h`](srctree/arch/arm64/kvm/hyp/include/nvhe/pkvm.h)
 
 use super::{
     GuestContext,

@@ -4,8 +4,7 @@
 //!
 //! Tests of capabilities in functions are in [`cpucap`](super::cpucap).
 //!
-//! C header: [`arch/arm64/include/asm/alternative-macros.h`](srctree/arch/arm64/include/asm/
-//! alternative-macros.h)
+//! C header: [`asm/alternative-macros.h`](srctree/arch/arm64/include/asm/alternative-macros.h)
 
 include!(concat!(
     env!("OBJTREE"),
