@@ -10,10 +10,7 @@
 
 use core::ptr::NonNull;
 use kernel::{
-    arm64::world::{
-        Nvhe,
-        World, //
-    },
+    arm64::world::Nvhe,
     bindings,
     ffi::c_int,
     prelude::*, //
@@ -91,17 +88,6 @@ unsafe extern "C" fn kvm_run_host_vcpu(vcpu: *mut bindings::kvm_vcpu) -> c_int {
         )
     };
     switch::run_host_vcpu(&mut guest, &mut host, &mut host_data).0 as c_int
-}
-
-/// Runs `vcpu` for a host that EL2 trusts, by a call that has a way of its own.
-///
-/// # Safety
-///
-/// As for [`kvm_run_host_vcpu`], but at the address that the host has for it.
-#[cfg(all(CONFIG_ARM64, not(CONFIG_NVHE_EL2_TRACING)))]
-unsafe extern "C" fn handle_vcpu_run(vcpu: *mut bindings::kvm_vcpu) -> c_int {
-    // SAFETY: By the safety requirement, and this makes it the address that EL2 has.
-    unsafe { kvm_run_host_vcpu(Nvhe::kern_hyp_va(vcpu)) }
 }
 
 /// Runs `hyp_vcpu`, which EL2 keeps itself under pKVM, until something happens that the host has to

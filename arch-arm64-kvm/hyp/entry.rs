@@ -69,7 +69,7 @@ macro_rules! landing_pad {
     };
 }
 
-// What is done more than once, as macros of the assembler.
+// What is done more than once, as macros of the assembler, here and in `nvhe/host_call.rs`.
 global_asm!(
     // This CPU's copy of a per-CPU variable, by way of another register.
     ".macro this_cpu to, variable, by
@@ -77,6 +77,25 @@ global_asm!(
     add \\to, \\to, :lo12:\\variable
     mrs \\by, tpidr_el2
     add \\to, \\to, \\by
+    .endm",
+    // X4 to X17: registers that a function may change, but for those that it returns.
+    ".macro save_temporary context
+    stp x4, x5, [\\context, #{X} + 8 * 4]
+    stp x6, x7, [\\context, #{X} + 8 * 6]
+    stp x8, x9, [\\context, #{X} + 8 * 8]
+    stp x10, x11, [\\context, #{X} + 8 * 10]
+    stp x12, x13, [\\context, #{X} + 8 * 12]
+    stp x14, x15, [\\context, #{X} + 8 * 14]
+    stp x16, x17, [\\context, #{X} + 8 * 16]
+    .endm",
+    ".macro restore_temporary context
+    ldp x4, x5, [\\context, #{X} + 8 * 4]
+    ldp x6, x7, [\\context, #{X} + 8 * 6]
+    ldp x8, x9, [\\context, #{X} + 8 * 8]
+    ldp x10, x11, [\\context, #{X} + 8 * 10]
+    ldp x12, x13, [\\context, #{X} + 8 * 12]
+    ldp x14, x15, [\\context, #{X} + 8 * 14]
+    ldp x16, x17, [\\context, #{X} + 8 * 16]
     .endm",
     // The registers that a function has to keep, X18 among them, which the platform may use.
     ".macro save_callee_saved context
@@ -214,13 +233,7 @@ global_asm!(
     "restore_sp_el0 x29, x0",
     "ldp x0, x1, [x29, #{X} + 8 * 0]",
     "ldp x2, x3, [x29, #{X} + 8 * 2]",
-    "ldp x4, x5, [x29, #{X} + 8 * 4]",
-    "ldp x6, x7, [x29, #{X} + 8 * 6]",
-    "ldp x8, x9, [x29, #{X} + 8 * 8]",
-    "ldp x10, x11, [x29, #{X} + 8 * 10]",
-    "ldp x12, x13, [x29, #{X} + 8 * 12]",
-    "ldp x14, x15, [x29, #{X} + 8 * 14]",
-    "ldp x16, x17, [x29, #{X} + 8 * 16]",
+    "restore_temporary x29",
     "restore_callee_saved x29",
 
     // No register is the hypervisor's any more.
@@ -263,13 +276,7 @@ global_asm!(
     "stp x2, x3, [x1, #{X} + 8 * 2]",
     "ldp x2, x3, [sp], #16",
     "stp x2, x3, [x1, #{X} + 8 * 0]",
-    "stp x4, x5, [x1, #{X} + 8 * 4]",
-    "stp x6, x7, [x1, #{X} + 8 * 6]",
-    "stp x8, x9, [x1, #{X} + 8 * 8]",
-    "stp x10, x11, [x1, #{X} + 8 * 10]",
-    "stp x12, x13, [x1, #{X} + 8 * 12]",
-    "stp x14, x15, [x1, #{X} + 8 * 14]",
-    "stp x16, x17, [x1, #{X} + 8 * 16]",
+    "save_temporary x1",
     "save_callee_saved x1",
     "save_sp_el0 x1, x2",
 

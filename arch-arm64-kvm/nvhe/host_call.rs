@@ -19,16 +19,32 @@ use core::{
 };
 use kernel::{
     alternative_asm,
+    arm64::world::{
+        Nvhe,
+        World, //
+    },
     bindings::{
         self,
         kvm_cpu_context,
-        kvm_host_data, //
+        kvm_host_data,
+        kvm_vcpu, //
     },
+    ffi::c_int, //
 };
 
 /// `KVM_HOST_SMCCC_ID(__kvm_vcpu_run)`: a fast call by SMC64 to the vendor's hypervisor.
 const VCPU_RUN: u32 =
     0xc600_0000 | bindings::__kvm_host_smccc_func___KVM_HOST_SMCCC_FUNC___kvm_vcpu_run;
+
+/// Runs `vcpu`, and returns the exit code.
+///
+/// # Safety
+///
+/// As for `kvm_run_host_vcpu`, but at the address that the host has for it.
+unsafe extern "C" fn handle_vcpu_run(vcpu: *mut kvm_vcpu) -> c_int {
+    // SAFETY: By the safety requirement, and this makes it the address that EL2 has.
+    unsafe { crate::kvm_run_host_vcpu(Nvhe::kern_hyp_va(vcpu)) }
+}
 
 global_asm!(
     ".pushsection .text, \"ax\"",
@@ -44,18 +60,9 @@ global_asm!(
     "b __host_exit",
 
     "1:",
-    "adrp x0, kvm_host_data",
-    "add x0, x0, :lo12:kvm_host_data",
-    "mrs x1, tpidr_el2",
-    "add x0, x0, x1",
+    "this_cpu x0, kvm_host_data, x1",
     "add x0, x0, #{HOST_CONTEXT}",
-    "stp x4, x5, [x0, #{X} + 8 * 4]",
-    "stp x6, x7, [x0, #{X} + 8 * 6]",
-    "stp x8, x9, [x0, #{X} + 8 * 8]",
-    "stp x10, x11, [x0, #{X} + 8 * 10]",
-    "stp x12, x13, [x0, #{X} + 8 * 12]",
-    "stp x14, x15, [x0, #{X} + 8 * 14]",
-    "stp x16, x17, [x0, #{X} + 8 * 16]",
+    "save_temporary x0",
     "str x18, [x0, #{X} + 8 * 18]",
     "stp x29, x30, [x0, #{X} + 8 * 29]",
     "mov x29, x0",
@@ -67,13 +74,7 @@ global_asm!(
 
     "sxtw x1, w0",
     "mov x0, #{SUCCESS}",
-    "ldp x4, x5, [x29, #{X} + 8 * 4]",
-    "ldp x6, x7, [x29, #{X} + 8 * 6]",
-    "ldp x8, x9, [x29, #{X} + 8 * 8]",
-    "ldp x10, x11, [x29, #{X} + 8 * 10]",
-    "ldp x12, x13, [x29, #{X} + 8 * 12]",
-    "ldp x14, x15, [x29, #{X} + 8 * 14]",
-    "ldp x16, x17, [x29, #{X} + 8 * 16]",
+    "restore_temporary x29",
     "ldr x18, [x29, #{X} + 8 * 18]",
     "ldp x29, x30, [x29, #{X} + 8 * 29]",
     "eret",
@@ -88,5 +89,5 @@ global_asm!(
     X = const offset_of!(kvm_cpu_context, regs),
     SUCCESS = const bindings::SMCCC_RET_SUCCESS,
     SB = const bindings::ARM64_HAS_SB,
-    handle_vcpu_run = sym crate::handle_vcpu_run,
+    handle_vcpu_run = sym handle_vcpu_run,
 );
