@@ -113,12 +113,15 @@ impl Context {
     pub fn with_fragment(&self, name: &str) -> Result<Self> {
         let mut ctx = self.clone();
         if ctx.fragment.is_none() {
-            let path = ctx.scripts().join("config").join(name);
-            let text = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
-            ctx.fragment = Some(text.into());
+            ctx.fragment = Some(ctx.read_fragment(name)?.into());
         }
         Ok(ctx)
+    }
+
+    /// The options of `scripts/config/NAME`.
+    pub fn read_fragment(&self, name: &str) -> Result<String> {
+        let path = self.scripts().join("config").join(name);
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
     }
 
     /// The log file `name` of this run.

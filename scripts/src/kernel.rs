@@ -165,8 +165,8 @@ fn folder(ctx: &Context, variant: Variant) -> PathBuf {
     ctx.cache.join("build").join(name)
 }
 
-fn folder_name(variant: Variant, users_fragment: Option<&str>) -> String {
-    match users_fragment {
+fn folder_name(variant: Variant, fragment: Option<&str>) -> String {
+    match fragment {
         None => variant.name().to_owned(),
         Some(text) => {
             let options = digest::of_bytes(text.as_bytes());
@@ -251,7 +251,7 @@ pub fn build_kvm(ctx: &Context, (test, name): (&str, &str), step: &Step) -> Resu
         disk::need(&ctx.cache, KVM_DISK_MIB, test)?;
     }
     let mut fragment = fragment_of(ctx, Variant::Rust)?;
-    fragment.push_str(&read_fragment(ctx, name)?);
+    fragment.push_str(&ctx.read_fragment(name)?);
     let log = ctx.log(test);
     configure(ctx, &tree, &out, &fragment, &log, step)?;
     let mut make = make(ctx, &tree.path, &out);
@@ -285,15 +285,10 @@ fn fragment_of(ctx: &Context, variant: Variant) -> Result<String> {
     let (names, lines) = variant.fragments();
     let mut text = String::new();
     for name in names {
-        text.push_str(&read_fragment(ctx, name)?);
+        text.push_str(&ctx.read_fragment(name)?);
     }
     text.push_str(lines);
     Ok(text)
-}
-
-fn read_fragment(ctx: &Context, name: &str) -> Result<String> {
-    let path = ctx.scripts().join("config").join(name);
-    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Starts a build folder as a copy of one that has been built: only what

@@ -106,11 +106,11 @@ impl Fault {
     pub fn make_in(&self, folder: &Path) -> Result<()> {
         for (file, text, replacement) in self.changes() {
             let path = folder.join(file);
-            let whole = fs::read_to_string(&path)
+            let mut whole = fs::read_to_string(&path)
                 .with_context(|| format!("cannot read {}", path.display()))?;
-            place(&whole, file, text)?;
-            let changed = whole.replace(text, replacement);
-            crate::files::write_atomic(&path, changed.as_bytes())?;
+            let start = place(&whole, file, text)?;
+            whole.replace_range(start..start + text.len(), replacement);
+            crate::files::write_atomic(&path, whole.as_bytes())?;
         }
         Ok(())
     }

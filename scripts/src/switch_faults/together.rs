@@ -6,7 +6,8 @@
 //! and asks which of them is to run.
 
 use super::list::Fault;
-use anyhow::{anyhow, ensure, Context as _, Result};
+use anyhow::{bail, ensure, Context as _, Result};
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::ops::Range;
@@ -18,7 +19,7 @@ use syn::{Block, ImplItemFn, ItemFn, Signature};
 #[derive(Debug)]
 struct Edit<'a> {
     range: Range<usize>,
-    by: &'a str,
+    by: Cow<'a, str>,
 }
 
 /// The body of a function.
@@ -36,7 +37,7 @@ pub fn write(file: &str, text: &str, faults: &[(u32, &Fault)]) -> Result<String>
     let bodies = bodies(text).with_context(|| format!("arch-arm64-kvm/{file} is not Rust"))?;
     // By where the body starts.
     let mut changed: BTreeMap<usize, (&Body, BTreeMap<u32, Vec<Edit<'_>>>)> = BTreeMap::new();
-    let mut new_items: Vec<Edit<'_>> = Vec::new();
+    let mut edits: Vec<Edit<'_>> = Vec::new();
     for (number, fault) in faults {
         for (_, from, to) in fault.changes().filter(|(name, ..)| *name == file) {
             let edit = edit(text, file, from, to)?;
@@ -50,53 +51,46 @@ pub fn write(file: &str, text: &str, faults: &[(u32, &Fault)]) -> Result<String>
                         "{} is in a constant function of {file}",
                         fault.name
                     );
-                    let (_, edits) = changed
+                    let (_, of_faults) = changed
                         .entry(body.range.start)
                         .or_insert_with(|| (body, BTreeMap::new()));
-                    edits.entry(*number).or_default().push(edit);
+                    of_faults.entry(*number).or_default().push(edit);
                 }
                 // Nobody calls it but the mistake that it is for.
-                None if edit.range.is_empty() => new_items.push(edit),
-                None => {
-                    return Err(anyhow!(
-                        "{} replaces something outside of functions in {file}",
-                        fault.name
-                    ))
-                }
+                None if edit.range.is_empty() => edits.push(edit),
+                None => bail!(
+                    "{} replaces something outside of functions in {file}",
+                    fault.name
+                ),
             }
         }
     }
 
-    let mut edits: Vec<(Range<usize>, String)> = Vec::new();
     for (body, of_faults) in changed.into_values() {
         let mut both = "{ ".to_owned();
-        for (number, mut of_fault) in of_faults {
-            of_fault.sort_by_key(|edit| edit.range.start);
-            let other = with(text, &body.range, of_fault.iter().map(|e| (&e.range, e.by)));
+        for (number, of_fault) in of_faults {
+            let other = with(text, &body.range, of_fault);
             write!(both, "if crate::mutant({number}) {other} else ")?;
         }
         both.push_str(&text[body.range.clone()]);
         both.push_str(" }");
-        edits.push((body.range.clone(), both));
+        edits.push(Edit {
+            range: body.range.clone(),
+            by: both.into(),
+        });
     }
-    edits.extend(new_items.iter().map(|e| (e.range.clone(), e.by.to_owned())));
-    edits.sort_by_key(|(range, _)| range.start);
-    let edits = edits.iter().map(|(range, by)| (range, by.as_str()));
     Ok(with(text, &(0..text.len()), edits))
 }
 
-/// The part of `text` in `range` with `edits` made, which follow each other.
-fn with<'a>(
-    text: &str,
-    range: &Range<usize>,
-    edits: impl Iterator<Item = (&'a Range<usize>, &'a str)>,
-) -> String {
+/// The part of `text` in `range` with `edits` made, of which no two overlap.
+fn with(text: &str, range: &Range<usize>, mut edits: Vec<Edit<'_>>) -> String {
+    edits.sort_by_key(|edit| edit.range.start);
     let mut new = String::new();
     let mut at = range.start;
-    for (replaced, by) in edits {
-        new.push_str(&text[at..replaced.start]);
-        new.push_str(by);
-        at = replaced.end;
+    for edit in edits {
+        new.push_str(&text[at..edit.range.start]);
+        new.push_str(&edit.by);
+        at = edit.range.end;
     }
     new.push_str(&text[at..range.end]);
     new
@@ -121,7 +115,7 @@ fn edit<'a>(text: &str, file: &str, from: &str, to: &'a str) -> Result<Edit<'a>>
         .min(to.len() - behind);
     Ok(Edit {
         range: start + before..start + from.len() - behind,
-        by: &to[before..to.len() - behind],
+        by: to[before..to.len() - behind].into(),
     })
 }
 
