@@ -63,6 +63,7 @@ pub(crate) trait SaveHost: Hyp + Sized {
 /// Returns false where the guest has to see the trap, or an undefined instruction; and where the
 /// kernel has to save the host's state first. The exit is one for an interrupt then: the kernel has
 /// nothing to emulate, and comes back to the same instruction.
+#[inline(never)]
 pub(crate) fn handle_trap<W: SaveHost>(
     guest: &mut Context<'_, W, Guest>,
     host: &mut HostData<'_, W>,

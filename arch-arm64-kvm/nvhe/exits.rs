@@ -44,47 +44,29 @@ pub(super) fn fixup_guest_exit(
     }
 
     exits::fixup_guest_exit(guest, exit_code, |guest, exit_code| {
-        if is_protected {
-            handle_protected(guest, host, exit_code)
-        } else {
-            handle(guest, host, exit_code)
-        }
+        handle(guest, host, exit_code)
     })
 }
 
-/// Handles a trap by its class. Returns false for what is left to the kernel.
+/// Handles a trap by its class. Returns false for what is left to the kernel, which sees no more of
+/// a protected guest than it needs.
 #[inline(always)]
 fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut ExitCode) -> bool {
+    let is_protected = guest.features().is_protected();
     match guest.syndrome().class() {
-        Class::Cp15_32 => sysreg::handle_vgic(guest),
-        Class::Sys64 => sysreg::handle(guest),
+        Class::Hvc64 => is_protected && guest.handle_protected_hvc(exit_code),
+        // What has to be worked around comes first: the other may make it undefined.
+        Class::Sys64 => {
+            sysreg::handle(guest) || (is_protected && guest.handle_protected_sysreg(exit_code))
+        }
+        // Protected guests have neither AArch32 state nor SVE.
+        Class::Cp15_32 => !is_protected && sysreg::handle_vgic(guest),
+        Class::Sve if is_protected => guest.handle_restricted(exit_code),
         Class::Sve | Class::FpAsimd => fp::handle_trap(guest, host, exit_code),
         Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
         Class::DabtLow => memory::handle_data_abort(guest, exit_code),
         Class::Mops => mops::handle(guest),
         // No guest here has a virtual EL2, and no Apple CPU lacks VHE.
-        classes_for_the_kernel!() | Class::Hvc64 | Class::Eret | Class::AppleImpDef => false,
-    }
-}
-
-/// Handles a trap of a guest that pKVM protects from the host. Returns false for what is left to
-/// the kernel, which then sees no more of the guest than it needs.
-#[inline(never)]
-fn handle_protected(
-    guest: &mut GuestContext<'_>,
-    host: &mut HostData<'_>,
-    exit_code: &mut ExitCode,
-) -> bool {
-    match guest.syndrome().class() {
-        Class::Hvc64 => guest.handle_protected_hvc(exit_code),
-        // What has to be worked around comes first: the other may make it undefined.
-        Class::Sys64 => sysreg::handle(guest) || guest.handle_protected_sysreg(exit_code),
-        // Protected guests are not offered it.
-        Class::Sve => guest.handle_restricted(exit_code),
-        Class::FpAsimd => fp::handle_trap(guest, host, exit_code),
-        Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
-        Class::DabtLow => memory::handle_data_abort(guest, exit_code),
-        Class::Mops => mops::handle(guest),
-        classes_for_the_kernel!() | Class::Cp15_32 | Class::Eret | Class::AppleImpDef => false,
+        classes_for_the_kernel!() | Class::Eret | Class::AppleImpDef => false,
     }
 }

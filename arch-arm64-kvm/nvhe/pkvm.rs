@@ -37,9 +37,10 @@ pub(crate) fn flush(vcpu: &mut HypVcpu<'_>, host_data: &mut HostData<'_>, nr_lr:
     flush_debug_state(&mut hyp, &host);
 
     hyp.set_iflags(host.iflags());
-    let is_protected = hyp.features().is_protected();
+    let features = hyp.features();
+    let is_protected = features.is_protected();
     if is_protected || hyp.is_host_state_dirty() {
-        registers::flush(&mut hyp, &host);
+        registers::flush(&mut hyp, &host, features);
     }
 
     // What the host may say of HCR_EL2: which waits to trap, whether a virtual SError is pending,
@@ -63,8 +64,9 @@ pub(crate) fn sync(vcpu: &mut HypVcpu<'_>, exit_code: ExitCode) {
     sync_debug_state(&hyp, &mut host);
 
     // The host knows by the same rule what it was given: see handle_exit_pkvm_state().
-    if hyp.features().is_protected() || exit_code.is_about_registers() {
-        registers::sync(&hyp, &mut host);
+    let features = hyp.features();
+    if features.is_protected() || exit_code.is_about_registers() {
+        registers::sync(&hyp, &mut host, features);
     } else {
         // The host looks at these before it asks for the rest: it traces the PC, and steps by
         // PSTATE.SS.
@@ -80,7 +82,7 @@ pub(crate) fn sync(vcpu: &mut HypVcpu<'_>, exit_code: ExitCode) {
 /// Gives to the host the registers of `vcpu`, whose guest is not a protected one.
 pub(crate) fn sync_registers(vcpu: &mut HypVcpu<'_>) {
     let (hyp, mut host) = vcpu.states();
-    registers::sync(&hyp, &mut host);
+    registers::sync(&hyp, &mut host, hyp.features());
 }
 
 fn flush_debug_state(hyp: &mut VcpuState<'_, KeptByHyp>, host: &VcpuState<'_, KeptByHost>) {

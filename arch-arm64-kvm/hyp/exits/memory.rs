@@ -79,28 +79,31 @@ fn may_translate(syndrome: Syndrome) -> bool {
 }
 
 /// Handles a data abort. Some of them are accesses to a GICv2 that EL2 passes on.
+#[inline(always)]
 pub(crate) fn handle_data_abort<W: Hyp>(
     guest: &mut Context<'_, W, Guest>,
     exit_code: &mut ExitCode,
 ) -> bool {
-    if handle_fault(guest) {
-        return true;
+    handle_fault(guest) || (vgic::v2_cpuif_traps() && access_v2_cpuif(guest, exit_code))
+}
+
+/// Passes an access to the CPU interface of a GICv2 on, if it is one.
+#[inline(never)]
+fn access_v2_cpuif<W: Hyp>(guest: &mut Context<'_, W, Guest>, exit_code: &mut ExitCode) -> bool {
+    let syndrome = guest.syndrome();
+    let fault = syndrome.fsc();
+    let is_access = fault.is_translation()
+        && syndrome.isv()
+        && !fault.is_synchronous_external_abort()
+        && !syndrome.s1ptw();
+    if !is_access {
+        return false;
     }
 
-    if vgic::v2_cpuif_traps() {
-        let syndrome = guest.syndrome();
-        let fault = syndrome.fsc();
-        let is_access = fault.is_translation()
-            && syndrome.isv()
-            && !fault.is_synchronous_external_abort()
-            && !syndrome.s1ptw();
-        if is_access {
-            match vgic::perform_v2_cpuif_access(guest) {
-                vgic::V2Access::Done => return true,
-                vgic::V2Access::NotOne => {}
-                vgic::V2Access::Illegal => *exit_code = ExitCode::SERROR,
-            }
-        }
+    match vgic::perform_v2_cpuif_access(guest) {
+        vgic::V2Access::Done => return true,
+        vgic::V2Access::NotOne => {}
+        vgic::V2Access::Illegal => *exit_code = ExitCode::SERROR,
     }
     false
 }

@@ -24,6 +24,7 @@ const N: u64 = 1 << 31;
 
 /// Handles the exception: gives the registers the values that the first part takes, and goes back
 /// to it.
+#[inline(never)]
 pub(crate) fn handle<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     let syndrome = guest.syndrome();
     reset_registers(guest, syndrome);
@@ -41,28 +42,24 @@ pub(crate) fn handle<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
 
 fn reset_registers<W: Hyp>(guest: &mut Context<'_, W, Guest>, syndrome: Syndrome) {
     let (destination_in, source_in, size_in) = syndrome.mops_registers();
-    let destination = guest.general_register(destination_in);
     let size = guest.general_register(size_in);
+    let is_set = syndrome.is_memory_set();
     let is_option_a = syndrome.is_option_a() != syndrome.is_wrong_option();
 
-    if syndrome.is_memory_set() {
-        if is_option_a {
-            guest.set_general_register(destination_in, destination.wrapping_add(size));
-            guest.set_general_register(size_in, size.wrapping_neg());
-        }
-        return;
-    }
-
-    let source = guest.general_register(source_in);
-    if !is_option_a {
-        if guest.cpsr() & N != 0 {
-            guest.set_general_register(destination_in, destination.wrapping_sub(size));
-            guest.set_general_register(source_in, source.wrapping_sub(size));
-        }
-    } else if (size as i64) < 0 {
+    let (distance, size) = if is_option_a && (is_set || (size as i64) < 0) {
         // From the start to the end: the size counts up to 0.
-        guest.set_general_register(destination_in, destination.wrapping_add(size));
-        guest.set_general_register(source_in, source.wrapping_add(size));
-        guest.set_general_register(size_in, size.wrapping_neg());
+        (size, size.wrapping_neg())
+    } else if !is_option_a && !is_set && guest.cpsr() & N != 0 {
+        (size.wrapping_neg(), size)
+    } else {
+        return;
+    };
+
+    let destination = guest.general_register(destination_in);
+    guest.set_general_register(destination_in, destination.wrapping_add(distance));
+    if !is_set {
+        let source = guest.general_register(source_in);
+        guest.set_general_register(source_in, source.wrapping_add(distance));
     }
+    guest.set_general_register(size_in, size);
 }

@@ -38,6 +38,7 @@ pub(crate) const CNTPCT_EL0: Accessed = Accessed::by(Encoding::new(3, 3, 14, 0, 
 pub(crate) const CNTVCT_EL0: Accessed = Accessed::by(Encoding::new(3, 3, 14, 0, 2));
 
 /// Handles the access. Returns false if the kernel has to.
+#[inline(never)]
 pub(crate) fn handle<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     (cpucap::cpus_have_workaround_cavium_tx2_219_tvm() && write_stage_1(guest))
         || (cpucap::cpus_have_workaround_ampere_ac03_cpu_38() && write_tcr(guest))

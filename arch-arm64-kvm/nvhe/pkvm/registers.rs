@@ -31,23 +31,26 @@ struct Present {
     hcr: HCR_EL2,
 }
 
-impl Present {
-    fn of(hyp: &VcpuState<'_, KeptByHyp>) -> Self {
-        Self {
-            features: hyp.features(),
-            hcr: hyp.hcr_el2().into(),
-        }
-    }
-}
-
 /// Copies to EL2 the registers that the host has of the guest.
-pub(super) fn flush(hyp: &mut VcpuState<'_, KeptByHyp>, host: &VcpuState<'_, KeptByHost>) {
-    copy(&Present::of(hyp), &host.of_either(), &mut hyp.of_either());
+pub(super) fn flush(
+    hyp: &mut VcpuState<'_, KeptByHyp>,
+    host: &VcpuState<'_, KeptByHost>,
+    features: Features,
+) {
+    let hcr = hyp.hcr_el2().into();
+    let present = Present { features, hcr };
+    copy(&present, &host.of_either(), &mut hyp.of_either());
 }
 
 /// Copies to the host the registers that EL2 has of the guest.
-pub(super) fn sync(hyp: &VcpuState<'_, KeptByHyp>, host: &mut VcpuState<'_, KeptByHost>) {
-    copy(&Present::of(hyp), &hyp.of_either(), &mut host.of_either());
+pub(super) fn sync(
+    hyp: &VcpuState<'_, KeptByHyp>,
+    host: &mut VcpuState<'_, KeptByHost>,
+    features: Features,
+) {
+    let hcr = hyp.hcr_el2().into();
+    let present = Present { features, hcr };
+    copy(&present, &hyp.of_either(), &mut host.of_either());
 }
 
 /// Copies in either direction: what is copied is the same.

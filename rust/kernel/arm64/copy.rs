@@ -8,7 +8,7 @@ use crate::prelude::*;
 /// Copies a `T`, of whole pairs of 64-bit words. Each word is read once and written once, so that
 /// what was copied cannot change afterwards, whoever else writes to `from`.
 ///
-/// Two instructions for each pair, so meant for what is not much larger than a register file.
+/// No more than three instructions for each pair, which is meant for register files.
 ///
 /// # Safety
 ///

@@ -285,7 +285,7 @@ pub(crate) fn kern_hyp_va(mut address: usize) -> usize {
     address
 }
 
-/// LDP and STP of as many pairs of 64-bit words as a `T` has room for.
+/// LDP and STP of as many pairs of 64-bit words as a `T` has room for, in a loop of four pairs.
 ///
 /// # Safety
 ///
@@ -295,11 +295,23 @@ pub(crate) unsafe fn copy_pairs<T>(from: *const u64, to: *mut u64) {
     // SAFETY: By the safety requirements.
     unsafe {
         crate::asm!(
-            ".rept {pairs}
+            ".if {rounds}
+            mov {round}, #{rounds}
+            1:
+            .rept 4
+            ldp {first}, {second}, [{from}], #16
+            stp {first}, {second}, [{to}], #16
+            .endr
+            sub {round}, {round}, #1
+            cbnz {round}, 1b
+            .endif
+            .rept {rest}
             ldp {first}, {second}, [{from}], #16
             stp {first}, {second}, [{to}], #16
             .endr";
-            pairs = const size_of::<T>() / 16,
+            rounds = const size_of::<T>() / 64,
+            rest = const size_of::<T>() % 64 / 16,
+            round = out(reg) _,
             first = out(reg) _,
             second = out(reg) _,
             from = inout(reg) from => _,
