@@ -157,11 +157,12 @@ pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(
     mpidr: u64,
 ) {
     let features = ctxt.features();
-    let forbid_walks = !W::VHE && cpucap::cpus_have_workaround_speculative_at();
+    // A branch that is patched, so it costs less than to remember what it was.
+    let forbids_walks = || !W::VHE && cpucap::cpus_have_workaround_speculative_at();
 
     ctxt.set_identity(midr, mpidr);
 
-    if !forbid_walks {
+    if !forbids_walks() {
         ctxt.restore_el1::<SCTLR_EL1>();
         ctxt.restore_el1::<TCR_EL1>();
     } else if !O::IS_HOST {
@@ -208,7 +209,7 @@ pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(
         }
     }
 
-    if forbid_walks && O::IS_HOST {
+    if O::IS_HOST && forbids_walks() {
         // Stage 2 is off for the CPU from here on, so the host's stage 1 may come back.
         isb();
         ctxt.restore_el1::<SCTLR_EL1>();

@@ -14,10 +14,9 @@ use super::{
     GuestContext, //
 };
 
-/// Stops what counts for the host only and starts what counts for the guest only. Returns whether
-/// there is anything to change back.
+/// Stops what counts for the host only and starts what counts for the guest only.
 #[inline(always)]
-pub(super) fn switch_to_guest(guest: &GuestContext<'_>) -> bool {
+pub(super) fn switch_to_guest(guest: &GuestContext<'_>) {
     let (of_host, of_guest) = guest.pmu_events();
     if of_host != 0 {
         disable_counters(of_host);
@@ -25,7 +24,6 @@ pub(super) fn switch_to_guest(guest: &GuestContext<'_>) -> bool {
     if of_guest != 0 {
         enable_counters(of_guest);
     }
-    of_host != 0 || of_guest != 0
 }
 
 /// Undoes [`switch_to_guest`].

@@ -94,14 +94,13 @@ fn run(
     host_data: &mut HostData<'_>,
 ) -> ExitCode {
     // With interrupts masked by priority, none would be signalled that could end the guest's run.
-    let masks_by_priority = cpucap::system_uses_irq_prio_masking();
-    if masks_by_priority {
+    if cpucap::system_uses_irq_prio_masking() {
         priority_mask::open();
     }
 
     host_data.set_running(guest);
 
-    let events_differ = pmu::switch_to_guest(guest);
+    pmu::switch_to_guest(guest);
 
     sysreg_sr::save_state(host);
     // The buffers of SPE and TRBE are the host's, and are reached by its translation regime: they
@@ -161,12 +160,10 @@ fn run(
         guest.restore_host_buffers();
     }
 
-    if events_differ {
-        pmu::switch_to_host(guest);
-    }
+    pmu::switch_to_host(guest);
 
     // The ERET to the host takes the mask of PSTATE away.
-    if masks_by_priority {
+    if cpucap::system_uses_irq_prio_masking() {
         priority_mask::close();
     }
 

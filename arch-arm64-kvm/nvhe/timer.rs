@@ -26,9 +26,9 @@ const VIRTUAL_TRAPS: u64 = (bindings::CNTHCTL_EL1TVT | bindings::CNTHCTL_EL1TVCT
 
 /// Returns bits of the layout without E2H as they are in the register.
 #[inline(always)]
-fn in_layout(bits: u64) -> u64 {
+fn in_layout<const N: usize>(bits: [u64; N]) -> [u64; N] {
     if cpucap::has_hvhe() {
-        bits << 10
+        bits.map(|bits| bits << 10)
     } else {
         bits
     }
@@ -40,23 +40,23 @@ fn in_layout(bits: u64) -> u64 {
 pub(super) fn enable_traps(guest: &GuestContext<'_>) {
     // Nothing has an offset for a protected guest.
     let may_count = guest.features().is_protected() || timer::offset(guest, Timer::Physical) == 0;
-    let (clear, set) = if may_count {
-        (EL1PCEN, EL1PCTEN)
+    let [clear, set] = in_layout(if may_count {
+        [EL1PCEN, EL1PCTEN]
     } else {
-        (EL1PCEN | EL1PCTEN, 0)
-    };
-    let set = in_layout(set);
+        [EL1PCEN | EL1PCTEN, 0]
+    });
     let traps_virtual = timer::has_broken_cntvoff() && timer::offset(guest, Timer::Virtual) != 0;
     let set = if traps_virtual {
         set | VIRTUAL_TRAPS
     } else {
         set
     };
-    timer::change_cnthctl(in_layout(clear), set);
+    timer::change_cnthctl(clear, set);
 }
 
 /// Lets the host use all of them.
 #[inline(always)]
 pub(super) fn disable_traps() {
-    timer::change_cnthctl(VIRTUAL_TRAPS, in_layout(EL1PCTEN | EL1PCEN));
+    let [set] = in_layout([EL1PCTEN | EL1PCEN]);
+    timer::change_cnthctl(VIRTUAL_TRAPS, set);
 }

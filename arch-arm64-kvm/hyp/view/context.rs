@@ -184,7 +184,7 @@ impl<W: World> Context<'_, W, Guest> {
         // SAFETY: Within the vCPU. One with a virtual EL2 has a VNCR page since it was initialised.
         let (context, vncr) = unsafe {
             let context = NonNull::new_unchecked(&raw mut (*vcpu.as_ptr()).arch.ctxt);
-            let vncr = if features.has_nv() {
+            let vncr = if W::VHE && features.has_nv() {
                 NonNull::new_unchecked((*context.as_ptr()).vncr_array)
             } else {
                 registers(context).add(VNCR_START as usize)
