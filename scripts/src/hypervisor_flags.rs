@@ -136,7 +136,7 @@ struct Pair {
     demand: Demand,
 }
 
-const PAIRS: [Pair; 18] = [
+const PAIRS: [Pair; 19] = [
     Pair {
         name: "a shadow call stack",
         c: &[
@@ -275,6 +275,20 @@ const PAIRS: [Pair; 18] = [
         c: &[
             on("-fno-omit-frame-pointer", ""),
             off("-fomit-frame-pointer", ""),
+        ],
+        rust: &[
+            on("-Cforce-frame-pointers=", "y"),
+            off("-Cforce-frame-pointers=", "n"),
+            on("-Cforce-frame-pointers=", "non-leaf"),
+        ],
+        demand: Demand::Same,
+    },
+    Pair {
+        // Without a flag, clang has none for arm64.
+        name: "frames of functions that call nothing",
+        c: &[
+            on("-mno-omit-leaf-frame-pointer", ""),
+            off("-momit-leaf-frame-pointer", ""),
         ],
         rust: &[
             on("-Cforce-frame-pointers=", "y"),
@@ -420,7 +434,7 @@ mod tests {
         -fsanitize=kcfi -fsanitize-cfi-icall-experimental-normalize-integers \
         -fsanitize=kernel-address -fsanitize=kernel-hwaddress -fsanitize-coverage=trace-pc \
         -fprofile-sample-use=p -mbranch-protection=pac-ret+bti -fno-omit-frame-pointer \
-        -mgeneral-regs-only -c a.c";
+        -mno-omit-leaf-frame-pointer -mgeneral-regs-only -c a.c";
     const RUST: &str = "rustc --target=aarch64-unknown-none-softfloat \
         -Zsanitizer=shadow-call-stack -Zfixed-x18 -Cforce-unwind-tables=n \
         -Cforce-unwind-tables=y -Zuse-sync-unwind=n -Zsanitizer=kcfi \
@@ -487,6 +501,19 @@ mod tests {
                  by -fno-unwind-tables",
                 "Rust has unwind tables that hold for each instruction, by -Zuse-sync-unwind=n, \
                  and C has not, by -fno-asynchronous-unwind-tables",
+            ]
+        );
+    }
+
+    #[test]
+    fn frames_of_all_functions_are_more_than_those_of_callers() {
+        let c = "clang -fno-omit-frame-pointer -c a.c";
+        assert!(differences(c, "rustc -Cforce-frame-pointers=non-leaf a.rs").is_empty());
+        assert_eq!(
+            differences(c, "rustc -Cforce-frame-pointers=y a.rs"),
+            [
+                "Rust has frames of functions that call nothing, by -Cforce-frame-pointers=y, \
+                 and C has not, for want of -mno-omit-leaf-frame-pointer"
             ]
         );
     }

@@ -13,7 +13,7 @@ pub fn tables(report: &Report, limits: &Limits) -> String {
     text.push_str(&counts(&report.figures));
     if !report.sizes.is_empty() {
         text.push('\n');
-        text.push_str(&sizes(report));
+        text.push_str(&sizes(report, limits));
     }
     if !report.estimates.is_empty() {
         text.push('\n');
@@ -62,17 +62,18 @@ fn counts(figures: &[Figure]) -> String {
     table::render(&head, &rows)
 }
 
-fn sizes(report: &Report) -> String {
+fn sizes(report: &Report, limits: &Limits) -> String {
     let row = |size: &super::sizes::Size| {
         vec![
             size.what.clone(),
             size.c.to_string(),
             size.rust.to_string(),
             ratio(size.rust, size.c),
+            limits.required_size(size),
         ]
     };
     let rows: Vec<Vec<String>> = report.sizes.iter().map(row).collect();
-    table::render(&["bytes", "C", "Rust", "Rust / C"], &rows)
+    table::render(&["bytes", "C", "Rust", "Rust / C", "required"], &rows)
 }
 
 fn estimates(report: &Report) -> String {
@@ -110,8 +111,8 @@ exit       mode  instructions   MSR          MRS    ISB    DSB    ERET   vector 
 hypercall  vhe   1000 / 800     100 / 80     0 / 0  0 / 0  0 / 0  0 / 0  32 / 0        0 / 0  0 / 0
 ipi        vhe   20000 / 21000  2000 / 2100  0 / 0  0 / 0  0 / 0  0 / 0  32 / 0        0 / 0  0 / 0
 
-bytes            C   Rust  Rust / C
-struct kvm_vcpu  10  10    1.000
+bytes            C   Rust  Rust / C  required
+struct kvm_vcpu  10  10    1.000     <= C: met
 
 ESTIMATED cycles  mode  core         C    Rust  Rust / C
 hypercall         vhe   neoverse-v2  500  400   0.800

@@ -119,8 +119,16 @@ impl Symbols {
 /// there is one in each build.
 const LIKE: &str = "arch/arm64/kernel/asm-offsets";
 
-/// Structures by their names in C.
-const STRUCTURES: [&str; 2] = ["struct kvm_vcpu", "struct kvm_host_data"];
+/// Structures, and what C has for their sizes. The statistics of a vCPU, which Rust has more of,
+/// are a part of it.
+const STRUCTURES: [(&str, &str); 3] = [
+    (
+        "struct kvm_vcpu, but for its statistics",
+        "sizeof(struct kvm_vcpu) - sizeof(struct kvm_vcpu_stat)",
+    ),
+    ("struct kvm_vcpu_stat", "sizeof(struct kvm_vcpu_stat)"),
+    ("struct kvm_host_data", "sizeof(struct kvm_host_data)"),
+];
 
 /// Asks the compiler: the kernel is built without debug information.
 fn of_structures(kernel: &Kernel, workplace: &Path) -> Result<Sizes> {
@@ -137,7 +145,7 @@ fn of_structures(kernel: &Kernel, workplace: &Path) -> Result<Sizes> {
     process::output(Command::new("sh").args(["-c", &line]).current_dir(build))?;
     let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
     let file = object::File::parse(&*bytes).context("it is not an ELF file")?;
-    let size = |(index, what): (usize, &'static str)| {
+    let size = |(index, (what, _)): (usize, (&'static str, _))| {
         let name = variable(index);
         let symbol = file.symbol_by_name(&name);
         let symbol = symbol.with_context(|| format!("the compiler left out {name}"))?;
@@ -153,9 +161,9 @@ fn variable(index: usize) -> String {
 /// A program that has a variable as long as each of the structures.
 fn program() -> String {
     let mut text = "#include <linux/kvm_host.h>\n".to_owned();
-    for (index, structure) in STRUCTURES.iter().enumerate() {
+    for (index, (_, size)) in STRUCTURES.iter().enumerate() {
         let name = variable(index);
-        text.push_str(&format!("unsigned char {name}[sizeof({structure})];\n"));
+        text.push_str(&format!("unsigned char {name}[{size}];\n"));
     }
     text
 }
