@@ -121,6 +121,14 @@ fn loregions(mode: Mode, cpu: Cpu) -> Option<Step> {
     here.then(|| Step::new("loregions", &argv, 150))
 }
 
+/// All exits of selftests/bench, once: that it measures something, and all guests come to
+/// their end. The figures of an emulated host are worth nothing. Nested is VHE.
+fn bench(mode: Mode, cpu: Cpu) -> Option<Step> {
+    let argv = ["/kvm-rust/bin/bench", "--rounds", "1", "--check"];
+    let here = cpu == Cpu::Max && mode != Mode::Nested;
+    here.then(|| Step::new("bench", &argv, 240))
+}
+
 /// The tests of selftests/ themselves, but for those that need a shell and run
 /// on the building machine only.
 fn unit_tests(programs: &Programs) -> Result<Vec<Step>> {
@@ -301,6 +309,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
             }
             steps.extend(syndromes(mode));
             steps.extend(loregions(mode, cpu));
+            steps.extend(bench(mode, cpu));
             if sve_abi::has_sve(cpu) {
                 steps.extend(sve_abi::steps(variant, mode, VectorLengths::All, full));
             }
@@ -365,6 +374,18 @@ mod tests {
             };
             let steps = host.plan.steps.iter().filter(syndromes).count();
             assert_eq!(steps, wanted, "{}", host.name());
+        }
+    }
+
+    #[test]
+    fn c_and_rust_hosts_are_benched_in_each_mode() {
+        let is_benched = |host: &&Spec| host.plan.steps.iter().any(|step| step.name == "bench");
+        let hosts = hosts_of(Level::Normal);
+        let benched: Vec<_> = hosts.iter().filter(is_benched).collect();
+        assert_eq!(benched.len(), 8);
+        for variant in [Variant::Rust, Variant::C] {
+            let of_variant = benched.iter().filter(|host| host.variant == variant);
+            assert_eq!(of_variant.count(), 4, "{variant:?}");
         }
     }
 

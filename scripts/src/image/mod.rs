@@ -45,8 +45,9 @@ const USERLAND_MIB: u64 = 700;
 const IMAGE_MIB: u64 = 300;
 
 /// Programs of selftests/ that hosts have in /kvm-rust/bin.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
     "aarch32",
+    "bench",
     "contest",
     "hostile-host",
     "kunit",

@@ -47,6 +47,7 @@ use crate::console::Console;
 use crate::fdt::{self, Guest};
 use crate::gic;
 use crate::layout::RAM;
+use crate::marks::Observer;
 use crate::memory;
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -120,12 +121,13 @@ impl Machine {
     }
 
     /// Starts the vCPUs, each in a thread that reports how it ends. None of them runs
-    /// before all threads are at `start`.
+    /// before all threads are at `start`, and known to `observer`.
     pub fn start(
         self,
         options: &Options,
         start: &Arc<Barrier>,
         report: &Sender<Outcome>,
+        observer: &Arc<dyn Observer>,
     ) -> Result<()> {
         for (index, vcpu) in self.vcpus.into_iter().enumerate() {
             let cpu = match options.pin.len() {
@@ -137,13 +139,16 @@ impl Machine {
             let shared = Arc::clone(&self.shared);
             let start = Arc::clone(start);
             let report = report.clone();
+            let observer = Arc::clone(observer);
             thread::Builder::new()
                 .name(format!("vcpu{index}"))
                 .spawn(move || {
-                    let prepared = pin(cpu).and_then(|()| between::schedule(realtime));
+                    let prepared = pin(cpu)
+                        .and_then(|()| between::schedule(realtime))
+                        .and_then(|()| observer.vcpu_starts());
                     start.wait();
                     let outcome = prepared
-                        .and_then(|()| vcpu.run(&shared.console, between))
+                        .and_then(|()| vcpu.run(&shared.console, between, &*observer))
                         .map_or_else(
                             |error| Outcome::Failed(error.context(format!("vCPU {index}"))),
                             |()| Outcome::PoweredOff,

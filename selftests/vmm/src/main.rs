@@ -7,50 +7,17 @@
 //! that a test needs no knowledge of the guest's output to see that it failed.
 //! SIGUSR1 interrupts what it does, KVM_RUN above all, and changes nothing.
 
-mod between;
-mod console;
-mod fdt;
-mod gic;
-mod interruption;
-mod layout;
-mod machine;
-mod memory;
-mod options;
-mod outcome;
-mod retry;
-mod vcpu;
-
 use std::io::Write;
 use std::process::ExitCode;
-use std::sync::{mpsc, Arc, Barrier};
+use std::sync::Arc;
 
-use anyhow::Result;
 use clap::Parser;
-
-use crate::machine::Machine;
-use crate::options::Options;
-
-/// Runs the guest, or the guests, until all have powered off, one fails, or they have
-/// to be ended.
-fn run(options: &Options) -> Result<()> {
-    let (report, outcomes) = mpsc::channel();
-    // The first thing, as all threads must inherit the signal mask.
-    outcome::watch_signals(report.clone())?;
-    let count = if options.twin { 2 } else { 1 };
-    let machines = (0..count)
-        .map(|_| Machine::new(options))
-        .collect::<Result<Vec<_>>>()?;
-    let start = Arc::new(Barrier::new(count * usize::from(options.cpus)));
-    for machine in machines {
-        machine.start(options, &start, &report)?;
-    }
-    drop(report);
-    outcome::wait(&outcomes, count, options.timeout)
-}
+use vmm::marks::Nobody;
+use vmm::options::Options;
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let result = interruption::allow().and_then(|()| run(&options));
+    let result = vmm::interruption::allow().and_then(|()| vmm::run(&options, |_| Arc::new(Nobody)));
     // A last line of the guest may lack its newline. There is nothing left to
     // be told if stdout is closed.
     let _ = std::io::stdout().flush();

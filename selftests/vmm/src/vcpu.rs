@@ -17,7 +17,9 @@ use nix::errno::Errno;
 
 use crate::between::Between;
 use crate::console::Console;
+use crate::layout::MARKS;
 use crate::machine::enable_mte;
+use crate::marks::{Mark, Observer};
 use crate::options::{Options, SveLength};
 
 /// KVM_REG_ARM64_SVE_VLS: a bit for each vector length, in quadwords less one.
@@ -179,10 +181,16 @@ impl Vcpu {
     }
 
     /// Runs until the guest powers off (`Ok`) or something cannot go on.
-    pub fn run(mut self, console: &Console, mut between: Between) -> Result<()> {
+    pub fn run(
+        mut self,
+        console: &Console,
+        mut between: Between,
+        observer: &dyn Observer,
+    ) -> Result<()> {
         loop {
             match self.0.run() {
                 Ok(VcpuExit::MmioRead(address, data)) => console.read(address, data)?,
+                Ok(VcpuExit::MmioWrite(MARKS, data)) => observer.mark(Mark::of(data)?)?,
                 Ok(VcpuExit::MmioWrite(address, data)) => console.write(address, data)?,
                 Ok(VcpuExit::SystemEvent(kind, _)) => return system_event(kind),
                 Ok(VcpuExit::Intr) => {}

@@ -9,7 +9,8 @@
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(not(test), no_main)]
 
-exits::guest! {
+exits::image! {
+    name: "registers",
     marker: 6,
     setup: "
     .arch_extension sve
@@ -65,5 +66,7 @@ exits::guest! {
     b.ne    3f
 6:
     ",
-    FUNCTION = const 0x4b00_0000,
+    operands: {
+        FUNCTION = const 0x4b00_0000,
+    },
 }

@@ -9,8 +9,10 @@
 #![cfg_attr(not(test), no_main)]
 
 core::arch::global_asm!(
-    include_str!("../image_header.s"),
-    ".pushsection .image.text, \"ax\"",
+    ".pushsection .image, \"ax\"",
+    ".global _start",
+    "_start:",
+    exits::header!("_image_size"),
     "1:",
     "mov    x0, #0x41000000",
     "add    x1, x0, #0x1000",
@@ -21,10 +23,4 @@ core::arch::global_asm!(
     ".popsection",
 );
 
-// A test build, which lints are checked on too, has std and its own.
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
-    // Nothing here is compiled code that could panic.
-    loop {}
-}
+exits::panic_handler!();

@@ -1,22 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A read of the UART's scratch register, in a machine that has a twin: the VMM answers, and gives the
-//! CPU to the vCPU of the other.
+//! `guests/vcpu_switch.rs` as a flat file.
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(not(test), no_main)]
 
-exits::guest! {
-    marker: 8,
-    setup: "
-    ldr     x21, ={UART}
-    mov     w22, #0x4b
-    strb    w22, [x21, #7]
-    ",
-    exit: "
-    ldrb    w0, [x21, #7]
-    cmp     w0, w22
-    b.ne    3f
-    ",
-    UART = const exits::layout::UART,
-}
+exits::vcpu_switch!(image);

@@ -1,21 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A read of the UART's scratch register, which the VMM answers.
+//! `guests/vmm_mmio.rs` as a flat file.
 
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(not(test), no_main)]
 
-exits::guest! {
-    marker: 3,
-    setup: "
-    ldr     x21, ={UART}
-    mov     w22, #0x4b
-    strb    w22, [x21, #7]
-    ",
-    exit: "
-    ldrb    w0, [x21, #7]
-    cmp     w0, w22
-    b.ne    3f
-    ",
-    UART = const exits::layout::UART,
-}
+exits::vmm_mmio!(image);

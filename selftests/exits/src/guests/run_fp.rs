@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! A read of the UART's scratch register, by a guest that uses no FP; the VMM answers. It
+//! uses FP itself, too, and what is measured is all from one read to the next.
+
+/// The guest, as `image!` or `data!`.
+#[macro_export]
+macro_rules! run_fp {
+    ($as:ident) => {
+        $crate::$as! {
+            name: "run_fp",
+            // Rounds.
+            marker: 0x800b,
+            setup: "
+            ldr     x21, ={UART}
+            mov     w22, #0x4b
+            strb    w22, [x21, #7]
+            ",
+            exit: "
+            movz    xzr, #0x8000
+            ldrb    w0, [x21, #7]
+            cmp     w0, w22
+            b.ne    3f
+            ",
+            operands: {
+                UART = const $crate::layout::UART,
+            },
+        }
+    };
+}
