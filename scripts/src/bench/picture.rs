@@ -1,56 +1,64 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The comparison as a picture: for each exit a bar for C and one for Rust.
+//! The comparison as a picture: a row for each exit, and a column for each mode.
 
 use super::figures::{Figure, Report};
+use crate::host::Mode;
 use crate::report::{number, ratio};
+use crate::trace::Exit;
 use anyhow::{Context as _, Result};
 use askama::Template;
 
-/// Where bars begin.
-const LEFT: u64 = 170;
+/// Where the first column begins.
+const LEFT: u64 = 140;
+/// From one mode to the next.
+const COLUMN: u64 = 148;
 /// How long the bar of C is; that of Rust is in relation to it.
-const LENGTH: u64 = 420;
+const LENGTH: u64 = 128;
 /// How much longer than that of C a bar is at most.
-const MOST_PERCENT: u64 = 130;
+const MOST_PERCENT: u64 = 110;
+/// What is above the first exit: the legend, and the names of the modes.
+const TOP: u64 = 92;
 /// From one exit to the next.
-const ROW: u64 = 34;
-/// What a mode takes on top of its exits.
-const HEAD: u64 = 40;
-/// What is above the first mode, with the legend.
-const TOP: u64 = 64;
+const ROW: u64 = 36;
 
 /// The picture.
 #[derive(Template)]
 #[template(path = "bench/bench.svg")]
 struct Picture {
     cpu: &'static str,
+    width: u64,
     height: u64,
-    groups: Vec<Group>,
+    columns: Vec<Column>,
+    rows: Vec<Row>,
 }
 
-/// The exits of a mode.
-struct Group {
+/// A mode.
+struct Column {
     mode: &'static str,
-    y: u64,
-    bars: Vec<Bars>,
+    x: u64,
 }
 
-/// C and Rust at one exit.
-struct Bars {
+/// An exit.
+struct Row {
     exit: &'static str,
     y: u64,
+    bars: Vec<Bar>,
+}
+
+/// C and Rust at one exit, in one mode.
+struct Bar {
+    x: u64,
     rust: u64,
     is_worse: bool,
     numbers: String,
 }
 
-impl Bars {
-    fn of(figure: &Figure, y: u64) -> Self {
+impl Bar {
+    fn of(figure: &Figure, x: u64) -> Self {
         let (c, rust) = figure.instructions();
         let length = (LENGTH * rust).checked_div(c).unwrap_or(0);
         Self {
-            exit: figure.exit.name(),
-            y,
+            x,
             rust: length.min(LENGTH * MOST_PERCENT / 100),
             is_worse: rust > c,
             numbers: format!("{} / {}, {}", number(c), number(rust), ratio(rust, c)),
@@ -58,26 +66,54 @@ impl Bars {
     }
 }
 
+/// What `of` says of the figures, each once, in the order in which it comes.
+fn distinct<T: PartialEq>(figures: &[Figure], of: impl Fn(&Figure) -> T) -> Vec<T> {
+    let mut all = Vec::new();
+    for figure in figures {
+        let one = of(figure);
+        if !all.contains(&one) {
+            all.push(one);
+        }
+    }
+    all
+}
+
 impl Picture {
     fn new(report: &Report) -> Self {
-        let mut groups: Vec<Group> = Vec::new();
-        let mut y = TOP;
-        for figures in report.figures.chunk_by(|a, b| a.mode == b.mode) {
-            let first = y + HEAD;
-            let bars = figures.iter().zip(0..);
-            groups.push(Group {
-                mode: figures[0].mode.name(),
-                y: y + HEAD / 2,
-                bars: bars
-                    .map(|(f, row)| Bars::of(f, first + ROW * row))
-                    .collect(),
-            });
-            y = first + ROW * figures.len() as u64;
-        }
+        let places: Vec<(Mode, u64)> = distinct(&report.figures, |figure| figure.mode)
+            .into_iter()
+            .zip((LEFT..).step_by(COLUMN as usize))
+            .collect();
+        let exits: Vec<(Exit, u64)> = distinct(&report.figures, |figure| figure.exit)
+            .into_iter()
+            .zip((TOP..).step_by(ROW as usize))
+            .collect();
+        let bars = |exit| {
+            let of_exit = report.figures.iter().filter(move |f| f.exit == exit);
+            let place = |figure: &Figure| places.iter().find(|(mode, _)| *mode == figure.mode);
+            of_exit
+                .filter_map(|figure| Some(Bar::of(figure, place(figure)?.1)))
+                .collect()
+        };
         Self {
             cpu: report.cpu.name(),
-            height: y + 16,
-            groups,
+            width: LEFT + COLUMN * places.len().max(3) as u64,
+            height: TOP + ROW * exits.len() as u64 + 8,
+            rows: exits
+                .iter()
+                .map(|&(exit, y)| Row {
+                    exit: exit.name(),
+                    y,
+                    bars: bars(exit),
+                })
+                .collect(),
+            columns: places
+                .iter()
+                .map(|&(mode, x)| Column {
+                    mode: mode.name(),
+                    x,
+                })
+                .collect(),
         }
     }
 }
@@ -93,8 +129,6 @@ pub fn svg(report: &Report) -> Result<String> {
 mod tests {
     use super::super::figures::tests::{figure, report};
     use super::*;
-    use crate::host::Mode;
-    use crate::trace::Exit;
 
     #[test]
     fn the_picture_is_as_it_was() {
@@ -103,17 +137,35 @@ mod tests {
 
     #[test]
     fn bars_are_in_relation_to_that_of_c() {
-        let bars = |c, rust| Bars::of(&figure(Mode::Vhe, Exit::Ipi, c, rust), 0);
+        let bar = |c, rust| Bar::of(&figure(Mode::Vhe, Exit::Ipi, c, rust), 0);
+        assert_eq!((bar(1000, 500).rust, bar(1000, 500).is_worse), (64, false));
         assert_eq!(
-            (bars(1000, 500).rust, bars(1000, 500).is_worse),
-            (210, false)
+            (bar(1000, 1000).rust, bar(1000, 1000).is_worse),
+            (128, false)
         );
+        assert!(bar(1000, 1001).is_worse);
+        assert_eq!(bar(10, 1000).rust, 140, "it stays in its column");
+        assert_eq!(bar(14_056, 2000).numbers, "14,056 / 2,000, 0.142");
+    }
+
+    #[test]
+    fn each_mode_is_a_column_and_each_exit_a_row() {
+        let report = Report {
+            figures: vec![
+                figure(Mode::Vhe, Exit::Timer, 10, 9),
+                figure(Mode::Vhe, Exit::Ipi, 10, 8),
+                figure(Mode::Nvhe, Exit::Ipi, 10, 7),
+            ],
+            ..report()
+        };
+        let picture = Picture::new(&report);
+        let modes: Vec<_> = picture.columns.iter().map(|c| (c.mode, c.x)).collect();
+        assert_eq!(modes, [("vhe", LEFT), ("nvhe", LEFT + COLUMN)]);
+        let places = |row: &Row| row.bars.iter().map(|bar| bar.x).collect::<Vec<_>>();
+        let rows: Vec<_> = picture.rows.iter().map(|r| (r.exit, places(r))).collect();
         assert_eq!(
-            (bars(1000, 1000).rust, bars(1000, 1000).is_worse),
-            (420, false)
+            rows,
+            [("timer", vec![LEFT]), ("ipi", vec![LEFT, LEFT + COLUMN])]
         );
-        assert!(bars(1000, 1001).is_worse);
-        assert_eq!(bars(10, 1000).rust, 546, "it stays in the picture");
-        assert_eq!(bars(14_056, 2000).numbers, "14,056 / 2,000, 0.142");
     }
 }
