@@ -3,8 +3,8 @@
 //! What the hypervisor does about an exit by itself, without the kernel.
 //!
 //! Each world says which function handles which class of exceptions: see `vhe::exits` and
-//! `nvhe::exits`. Those that both have are here. They are not inlined: most exits need none, and the
-//! run loop would have to keep registers free for them.
+//! `nvhe::exits`. Those that both have are here. They are not inlined: most exits need none, and
+//! the run loop would have to keep registers free for them.
 //!
 //! Context: EL2, all exceptions masked. The registers of EL1 in the CPU are the guest's.
 //!

@@ -173,12 +173,15 @@ struct Follow {
 }
 
 impl Follow {
-    fn new(path: PathBuf) -> Self {
-        Self {
+    /// For a process that is about to be started. A file that is there already is of
+    /// an earlier one, and must not be taken for its.
+    fn new(path: PathBuf) -> Result<Self> {
+        files::remove_all(&path)?;
+        Ok(Self {
             path,
             at: 0,
             partial: Vec::new(),
-        }
+        })
     }
 
     /// The lines that were completed since the last call.
@@ -331,9 +334,9 @@ pub fn boot_and_tell(
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(stderr);
+    let mut follow = Follow::new(report)?;
     let mut running = Running::start(&mut command)?;
 
-    let mut follow = Follow::new(report);
     let mut progress = Progress::new(host);
     let total = host.plan.steps.len();
     let status = loop {
@@ -503,7 +506,8 @@ mod tests {
     fn lines_arrive_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("report");
-        let mut follow = Follow::new(path.clone());
+        std::fs::write(&path, "of an earlier boot\nwhich has ended\n").unwrap();
+        let mut follow = Follow::new(path.clone()).unwrap();
         assert!(follow.lines().is_empty());
         let mut file = File::create(&path).unwrap();
         file.write_all(b"one\ntw").unwrap();
