@@ -7,24 +7,6 @@
 #[macro_export]
 macro_rules! run_fp {
     ($as:ident) => {
-        $crate::$as! {
-            name: "run_fp",
-            // Rounds.
-            marker: 0x800b,
-            setup: "
-            ldr     x21, ={UART}
-            mov     w22, #0x4b
-            strb    w22, [x21, #7]
-            ",
-            exit: "
-            movz    xzr, #0x8000
-            ldrb    w0, [x21, #7]
-            cmp     w0, w22
-            b.ne    3f
-            ",
-            operands: {
-                UART = const $crate::layout::UART,
-            },
-        }
+        $crate::run_idle!($as, "run_fp", 0x800b);
     };
 }

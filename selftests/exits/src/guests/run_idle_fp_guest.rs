@@ -3,14 +3,17 @@
 //! A read of the UART's scratch register, by a guest that uses FP before each; the VMM answers. It
 //! uses none itself, and what is measured is all from one read to the next: two exits.
 
-/// The guest, as `image!` or `data!`.
+/// The guest, as `image!` or `data!`; or, by its name and marker, that of `run_fp_fp_guest.rs`.
 #[macro_export]
 macro_rules! run_idle_fp_guest {
+    // The marker is that of rounds.
     ($as:ident) => {
+        $crate::run_idle_fp_guest!($as, "run_idle_fp_guest", 0x800c);
+    };
+    ($as:ident, $name:literal, $marker:literal) => {
         $crate::$as! {
-            name: "run_idle_fp_guest",
-            // Rounds.
-            marker: 0x800c,
+            name: $name,
+            marker: $marker,
             setup: "
             ldr     x21, ={UART}
             mov     w22, #0x4b

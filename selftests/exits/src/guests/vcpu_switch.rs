@@ -7,22 +7,6 @@
 #[macro_export]
 macro_rules! vcpu_switch {
     ($as:ident) => {
-        $crate::$as! {
-            name: "vcpu_switch",
-            marker: 8,
-            setup: "
-            ldr     x21, ={UART}
-            mov     w22, #0x4b
-            strb    w22, [x21, #7]
-            ",
-            exit: "
-            ldrb    w0, [x21, #7]
-            cmp     w0, w22
-            b.ne    3f
-            ",
-            operands: {
-                UART = const $crate::layout::UART,
-            },
-        }
+        $crate::vmm_mmio!($as, "vcpu_switch", 8);
     };
 }
