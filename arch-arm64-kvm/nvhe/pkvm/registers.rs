@@ -31,14 +31,22 @@ struct Present {
     hcr: HCR_EL2,
 }
 
+impl Present {
+    fn of(hyp: &VcpuState<'_, KeptByHyp>, features: Features) -> Self {
+        Self {
+            features,
+            hcr: hyp.hcr_el2().into(),
+        }
+    }
+}
+
 /// Copies to EL2 the registers that the host has of the guest.
 pub(super) fn flush(
     hyp: &mut VcpuState<'_, KeptByHyp>,
     host: &VcpuState<'_, KeptByHost>,
     features: Features,
 ) {
-    let hcr = hyp.hcr_el2().into();
-    let present = Present { features, hcr };
+    let present = Present::of(hyp, features);
     copy(&present, &host.of_either(), &mut hyp.of_either());
 }
 
@@ -48,8 +56,7 @@ pub(super) fn sync(
     host: &mut VcpuState<'_, KeptByHost>,
     features: Features,
 ) {
-    let hcr = hyp.hcr_el2().into();
-    let present = Present { features, hcr };
+    let present = Present::of(hyp, features);
     copy(&present, &hyp.of_either(), &mut host.of_either());
 }
 

@@ -66,26 +66,14 @@ impl Bar {
     }
 }
 
-/// What `of` says of the figures, each once, in the order in which it comes.
-fn distinct<T: PartialEq>(figures: &[Figure], of: impl Fn(&Figure) -> T) -> Vec<T> {
-    let mut all = Vec::new();
-    for figure in figures {
-        let one = of(figure);
-        if !all.contains(&one) {
-            all.push(one);
-        }
-    }
-    all
-}
-
 impl Picture {
     fn new(report: &Report) -> Self {
-        let places: Vec<(Mode, u64)> = distinct(&report.figures, |figure| figure.mode)
-            .into_iter()
+        let has_mode = |mode: &Mode| report.figures.iter().any(|f| f.mode == *mode);
+        let has_exit = |exit: &Exit| report.figures.iter().any(|f| f.exit == *exit);
+        let places: Vec<(Mode, u64)> = (Mode::ALL.into_iter().filter(has_mode))
             .zip((LEFT..).step_by(COLUMN as usize))
             .collect();
-        let exits: Vec<(Exit, u64)> = distinct(&report.figures, |figure| figure.exit)
-            .into_iter()
+        let exits: Vec<(Exit, u64)> = (Exit::COUNTED.into_iter().filter(has_exit))
             .zip((TOP..).step_by(ROW as usize))
             .collect();
         let bars = |exit| {
