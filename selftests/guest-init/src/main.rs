@@ -42,6 +42,7 @@ fn main() {
 fn run() -> Result<(), Error> {
     system::mount_all()?;
     system::quieten_kernel();
+    system::stop_deadline_servers()?;
     let cpus = system::cpus()?;
     let lengths = fp::sve_lengths();
     report::send(&Event::Boot {

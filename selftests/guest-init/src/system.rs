@@ -61,6 +61,37 @@ pub fn quieten_kernel() {
     };
 }
 
+/// Stops the deadline server that each CPU has for its ordinary tasks, if the kernel
+/// lets userspace do so.
+///
+/// It goes by the clock, and a vCPU may be off its CPU for seconds on an emulated host.
+/// If that happens in the handler of the server's timer, which has the timer started
+/// anew, the new time is over before the handler looks, and the kernel warns
+/// (hrtimer_forward() in dl_server_timer()).
+pub fn stop_deadline_servers() -> Result<(), Error> {
+    let debugfs = "/sys/kernel/debug";
+    let kind = Some("debugfs");
+    match mount(kind, debugfs, kind, MsFlags::empty(), None::<&str>) {
+        Ok(()) | Err(Errno::EBUSY) => {}
+        // A kernel without it.
+        Err(Errno::ENODEV | Errno::ENOENT) => return Ok(()),
+        Err(error) => return Err(format!("cannot mount {debugfs}: {error}")),
+    }
+    let servers = format!("{debugfs}/sched/fair_server");
+    let fail = |what: &str, error: io::Error| format!("cannot {what}: {error}");
+    let cpus = match fs::read_dir(&servers) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other.map_err(|error| fail(&format!("read {servers}"), error))?,
+    };
+    for cpu in cpus {
+        let cpu = cpu.map_err(|error| fail(&format!("read {servers}"), error))?;
+        let runtime = cpu.path().join("runtime");
+        fs::write(&runtime, "0")
+            .map_err(|error| fail(&format!("write to {}", runtime.display()), error))?;
+    }
+    Ok(())
+}
+
 /// The CPUs that are online.
 pub fn cpus() -> Result<Vec<usize>, Error> {
     let set = sched_getaffinity(Pid::from_raw(0))
