@@ -340,7 +340,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         } => return mutation::run_on_hosts(&ctx, file, *count),
         Command::Trace { mode, cpu, exit } => {
             let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
-            return trace::trace(&ctx, mode, cpu, &trace::exits(exit, &trace::Exit::ALL)?);
+            return trace::trace(&ctx, mode, cpu, &trace::exits(exit, &trace::Exit::TRACED)?);
         }
         Command::Bench {
             mode,
@@ -354,7 +354,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
                 "all" | "" => cpu.modes().to_vec(),
                 mode => vec![parse("MODE", mode)?],
             };
-            let exits = trace::exits(exit, &trace::Exit::COUNTED)?;
+            let exits = trace::exits(exit, &trace::Exit::ALL)?;
             return bench::bench(&ctx, cpu, &modes, &exits, output.as_deref(), *check_stable);
         }
         Command::Soak {

@@ -91,7 +91,7 @@ impl Figure {
         };
         let mut figures: Vec<Self> = both.map(figure).collect();
         // In the order of the list, which is not that of the enum's values alone.
-        figures.sort_by_key(|f| Exit::COUNTED.iter().position(|exit| *exit == f.exit));
+        figures.sort_by_key(|f| Exit::ALL.iter().position(|exit| *exit == f.exit));
         figures
     }
 

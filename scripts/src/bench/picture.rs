@@ -73,7 +73,7 @@ impl Picture {
         let places: Vec<(Mode, u64)> = (Mode::ALL.into_iter().filter(has_mode))
             .zip((LEFT..).step_by(COLUMN as usize))
             .collect();
-        let exits: Vec<(Exit, u64)> = (Exit::COUNTED.into_iter().filter(has_exit))
+        let exits: Vec<(Exit, u64)> = (Exit::ALL.into_iter().filter(has_exit))
             .zip((TOP..).step_by(ROW as usize))
             .collect();
         let bars = |exit| {

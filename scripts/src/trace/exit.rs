@@ -4,84 +4,24 @@
 use super::window::Window;
 use crate::host::Cpu;
 use crate::plan::Step;
-use serde::{Deserialize, Serialize};
 
-/// A kind of exit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Exit {
-    /// A hypercall that KVM answers itself.
-    Hypercall,
-    /// A read of a device register that the vgic answers.
-    VgicMmio,
-    /// A read of a device register that the VMM answers.
-    VmmMmio,
-    /// An interrupt of the virtual timer.
-    Timer,
-    /// The first FP access after the vCPU was loaded.
-    FirstFp,
-    /// The first SVE access after the vCPU was loaded.
-    FirstSve,
-    /// From the vCPU of one machine to that of another, by way of their VMM.
-    VcpuSwitch,
-    /// An SGI to another vCPU on the same CPU, and one back.
-    Ipi,
-    /// From one read that the VMM answers to the next.
-    RunIdle,
-    /// The same, with a VMM that uses FP.
-    RunFp,
-    /// The same, with a guest that uses FP.
-    RunIdleFpGuest,
-    /// The same, with both.
-    RunFpFpGuest,
-}
+#[path = "../../../selftests/bench/src/kind.rs"]
+mod kind;
+
+pub use kind::Exit;
 
 /// Seconds for one guest; it takes one or two.
 const TIMEOUT_S: u64 = 120;
 
 impl Exit {
-    /// Those at which C and Rust are compared access by access.
-    pub const ALL: [Self; 5] = [
+    /// Those at which C and Rust are compared access by access. The others are only counted.
+    pub const TRACED: [Self; 5] = [
         Self::Hypercall,
         Self::VgicMmio,
         Self::VmmMmio,
         Self::Timer,
         Self::FirstFp,
     ];
-
-    /// Those that are counted: all kinds.
-    pub const COUNTED: [Self; 12] = [
-        Self::Hypercall,
-        Self::VgicMmio,
-        Self::VmmMmio,
-        Self::Timer,
-        Self::FirstFp,
-        Self::FirstSve,
-        Self::VcpuSwitch,
-        Self::Ipi,
-        Self::RunIdle,
-        Self::RunFp,
-        Self::RunIdleFpGuest,
-        Self::RunFpFpGuest,
-    ];
-
-    /// Its name on the command line and of its guest.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hypercall => "hypercall",
-            Self::VgicMmio => "vgic-mmio",
-            Self::VmmMmio => "vmm-mmio",
-            Self::Timer => "timer",
-            Self::FirstFp => "first-fp",
-            Self::FirstSve => "first-sve",
-            Self::VcpuSwitch => "vcpu-switch",
-            Self::Ipi => "ipi",
-            Self::RunIdle => "run-idle",
-            Self::RunFp => "run-fp",
-            Self::RunIdleFpGuest => "run-idle-fp-guest",
-            Self::RunFpFpGuest => "run-fp-fp-guest",
-        }
-    }
 
     /// The number of its guest's marker. With the bit 0x8000 its windows are
     /// rounds, each of several exits.
@@ -124,22 +64,11 @@ impl Exit {
             || (counts.eret == 1 && counts.vector_moves > 0 && !window.has_userspace())
     }
 
-    /// What the VMM is told beside the guest.
-    fn vmm_options(self) -> &'static [&'static str] {
-        match self {
-            Self::Hypercall | Self::VgicMmio | Self::VmmMmio | Self::Timer => &[],
-            Self::FirstFp | Self::FirstSve | Self::RunIdle | Self::RunIdleFpGuest => &[],
-            Self::VcpuSwitch => &["--twin", "--realtime"],
-            Self::Ipi => &["--cpus", "2", "--realtime"],
-            Self::RunFp | Self::RunFpFpGuest => &["--use-fp"],
-        }
-    }
-
     /// The step that runs its guest.
     pub fn step(self) -> Step {
         let guest = format!("/kvm-rust/guest/exit-{}", self.name());
         let mut argv = vec!["/kvm-rust/bin/vmm", "--kernel", &guest];
-        argv.extend(self.vmm_options());
+        argv.extend(self.vmm_options(true));
         Step::new(self.name(), &argv, TIMEOUT_S)
     }
 }
@@ -151,17 +80,17 @@ mod tests {
 
     #[test]
     fn markers_and_names_are_their_own() {
-        let markers: BTreeSet<u16> = Exit::COUNTED.map(Exit::marker).into();
-        let names: BTreeSet<&str> = Exit::COUNTED.map(Exit::name).into();
+        let markers: BTreeSet<u16> = Exit::ALL.map(Exit::marker).into();
+        let names: BTreeSet<&str> = Exit::ALL.map(Exit::name).into();
         assert_eq!((markers.len(), names.len()), (12, 12));
         // 0 ends a section, and 0x8000 a round.
         assert!(!markers.contains(&0) && !markers.contains(&0x8000));
-        assert!(Exit::ALL.iter().all(|exit| Exit::COUNTED.contains(exit)));
+        assert!(Exit::TRACED.iter().all(|exit| Exit::ALL.contains(exit)));
     }
 
     #[test]
     fn names_are_those_in_files() {
-        for exit in Exit::COUNTED {
+        for exit in Exit::ALL {
             let json = serde_json::to_string(&exit).unwrap();
             assert_eq!(json, format!("\"{}\"", exit.name()));
         }

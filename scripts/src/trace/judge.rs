@@ -194,9 +194,9 @@ impl Costs {
 /// The instructions of each exit with C and with Rust, a row for each mode.
 pub fn table(costs: &[Costs]) -> String {
     let mut head = vec!["instructions, C / Rust"];
-    head.extend(Exit::ALL.map(Exit::name));
+    head.extend(Exit::TRACED.map(Exit::name));
     let row = |costs: &Costs| {
-        let numbers = Exit::ALL.iter().map(|exit| match costs.at(*exit) {
+        let numbers = Exit::TRACED.iter().map(|exit| match costs.at(*exit) {
             Some(cost) => format!("{} / {}", cost.c, cost.rust),
             None => "-".to_owned(),
         });

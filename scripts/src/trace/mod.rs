@@ -101,7 +101,7 @@ pub fn record(
     recall: bool,
 ) -> Result<Traces> {
     let step = ctx.ui.step(&name(mode));
-    let traces = tracer.trace(ctx, built, (mode, Cpu::Max), &Exit::ALL, recall, &step);
+    let traces = tracer.trace(ctx, built, (mode, Cpu::Max), &Exit::TRACED, recall, &step);
     step.end(&match &traces {
         Ok(traces) => traces.in_short(&tracer.allowed),
         Err(error) => format!("{error:#}"),
@@ -208,11 +208,11 @@ mod tests {
 
     #[test]
     fn exits_are_all_or_one() {
-        assert_eq!(exits("all", &Exit::ALL).unwrap(), Exit::ALL);
-        assert_eq!(exits("vmm-mmio", &Exit::ALL).unwrap(), [Exit::VmmMmio]);
-        assert_eq!(exits("ipi", &Exit::COUNTED).unwrap(), [Exit::Ipi]);
-        assert!(exits("ipi", &Exit::ALL).is_err());
-        let error = exits("mmio", &Exit::ALL).unwrap_err();
+        assert_eq!(exits("all", &Exit::TRACED).unwrap(), Exit::TRACED);
+        assert_eq!(exits("vmm-mmio", &Exit::TRACED).unwrap(), [Exit::VmmMmio]);
+        assert_eq!(exits("ipi", &Exit::ALL).unwrap(), [Exit::Ipi]);
+        assert!(exits("ipi", &Exit::TRACED).is_err());
+        let error = exits("mmio", &Exit::TRACED).unwrap_err();
         assert_eq!(
             crate::error::hint(&error),
             Some("EXIT is one of: all hypercall vgic-mmio vmm-mmio timer first-fp")

@@ -1,28 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The kinds of exit: those that scripts/src/trace/exit.rs counts, with the same VMM.
+//! What is measured of each kind of exit.
 
-use clap::ValueEnum;
 use exits::EXITS;
 use serde::Serialize;
 
-/// A kind of exit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Exit {
-    Hypercall,
-    VgicMmio,
-    VmmMmio,
-    Timer,
-    FirstFp,
-    FirstSve,
-    VcpuSwitch,
-    Ipi,
-    RunIdle,
-    RunFp,
-    RunIdleFpGuest,
-    RunFpFpGuest,
-}
+pub use crate::kind::Exit;
 
 /// What a figure is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -45,40 +28,6 @@ impl Unit {
 }
 
 impl Exit {
-    /// All, in the order in which they are measured.
-    pub const ALL: [Self; 12] = [
-        Self::Hypercall,
-        Self::VgicMmio,
-        Self::VmmMmio,
-        Self::Timer,
-        Self::FirstFp,
-        Self::FirstSve,
-        Self::VcpuSwitch,
-        Self::Ipi,
-        Self::RunIdle,
-        Self::RunFp,
-        Self::RunIdleFpGuest,
-        Self::RunFpFpGuest,
-    ];
-
-    /// Its name on the command line and in the table.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hypercall => "hypercall",
-            Self::VgicMmio => "vgic-mmio",
-            Self::VmmMmio => "vmm-mmio",
-            Self::Timer => "timer",
-            Self::FirstFp => "first-fp",
-            Self::FirstSve => "first-sve",
-            Self::VcpuSwitch => "vcpu-switch",
-            Self::Ipi => "ipi",
-            Self::RunIdle => "run-idle",
-            Self::RunFp => "run-fp",
-            Self::RunIdleFpGuest => "run-idle-fp-guest",
-            Self::RunFpFpGuest => "run-fp-fp-guest",
-        }
-    }
-
     /// What is measured.
     fn meaning(self) -> &'static str {
         match self {
@@ -123,29 +72,10 @@ impl Exit {
         self == Self::FirstSve
     }
 
-    /// True if its vCPUs are to run with SCHED_FIFO, so that none takes the CPU from another.
-    pub fn is_realtime(self) -> bool {
-        matches!(self, Self::VcpuSwitch | Self::Ipi)
-    }
-
     /// True if it is something else without SCHED_FIFO: a thread that gives the CPU up may then
     /// have it back at once. vCPUs that wait for each other take turns in any case.
     pub fn needs_realtime(self) -> bool {
         self == Self::VcpuSwitch
-    }
-
-    /// What the VMM is told beside the guest and the CPU.
-    pub fn vmm_options(self, realtime: bool) -> Vec<&'static str> {
-        let mut options = match self {
-            Self::VcpuSwitch => vec!["--twin"],
-            Self::Ipi => vec!["--cpus", "2"],
-            Self::RunFp | Self::RunFpFpGuest => vec!["--use-fp"],
-            _ => vec![],
-        };
-        if realtime && self.is_realtime() {
-            options.push("--realtime");
-        }
-        options
     }
 }
 
@@ -158,6 +88,7 @@ pub fn list() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::ValueEnum;
 
     #[test]
     fn names_are_those_of_the_command_line_and_of_files() {

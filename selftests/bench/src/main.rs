@@ -26,6 +26,7 @@ mod exit;
 #[cfg(target_arch = "aarch64")]
 mod guests;
 mod head;
+mod kind;
 #[cfg(target_arch = "aarch64")]
 mod kvm;
 #[cfg(target_arch = "aarch64")]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::thread;
 
-use anyhow::{anyhow, bail, Context, Result};
+use anyhow::{anyhow, bail, ensure, Context, Result};
 
 use crate::check::check;
 use crate::cpu::Cpu;
@@ -32,6 +32,10 @@ pub fn run(options: &Options) -> Result<()> {
         realtime: realtime_is_permitted()?,
         counter_hz: counter::frequency(),
     };
+    ensure!(
+        rounds.counter_hz > 0,
+        "the firmware does not say how fast the counter is (CNTFRQ_EL0 is 0)"
+    );
     let mut report = Report::new(Head::of_this_host(cpu, rounds.counter_hz, rounds.count));
     for exit in options.exits() {
         let outcome = if exit.needs_sve() && !has_sve {
