@@ -45,10 +45,11 @@ const USERLAND_MIB: u64 = 700;
 const IMAGE_MIB: u64 = 300;
 
 /// Programs of selftests/ that hosts have in /kvm-rust/bin.
-const OURS: [&str; 10] = [
+const OURS: [&str; 11] = [
     "aarch32",
     "bench",
     "contest",
+    "fp-counters",
     "hostile-host",
     "kunit",
     "migration",

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! The guests, and what must be counted while they run.
+
+use anyhow::{ensure, Result};
+use clap::ValueEnum;
+use serde::Serialize;
+
+use crate::counters::Counters;
+
+/// Reads that the VMM answers, between the two marks of a guest (selftests/exits).
+const READS: u64 = 4096;
+/// Entries between them: one after each, and one after the first mark.
+const RUNS: u64 = READS + 1;
+/// Further loads, where something else has the CPU in between. The vCPU has SCHED_FIFO, so
+/// that hardly anything can.
+const FURTHER: u64 = 64;
+
+/// A guest whose reads a VMM answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize)]
+pub enum Case {
+    /// Neither uses FP.
+    Idle,
+    /// The VMM does.
+    VmmUsesFp,
+    /// The guest does, before each read.
+    GuestUsesFp,
+    /// It does, and so do softirqs.
+    SoftirqsUseFp,
+}
+
+impl Case {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::Idle,
+        Self::VmmUsesFp,
+        Self::GuestUsesFp,
+        Self::SoftirqsUseFp,
+    ];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::VmmUsesFp => "vmm-uses-fp",
+            Self::GuestUsesFp => "guest-uses-fp",
+            Self::SoftirqsUseFp => "softirqs-use-fp",
+        }
+    }
+
+    /// The guest's file.
+    pub fn guest(self) -> &'static str {
+        match self {
+            Self::Idle | Self::VmmUsesFp => "/kvm-rust/guest/exit-run-idle",
+            Self::GuestUsesFp | Self::SoftirqsUseFp => "/kvm-rust/guest/exit-run-idle-fp-guest",
+        }
+    }
+
+    /// Fails if `counted` is not what comes of it. Where `pkvm`, the host does not get to know
+    /// what the guest does.
+    pub fn check(self, counted: Counters, pkvm: bool) -> Result<()> {
+        let Counters {
+            host_kept,
+            host_saved,
+            guest_loaded,
+            guest_taken,
+            guest_put,
+            exits,
+        } = counted;
+        let about = |what: &str, count: u64, least: u64| {
+            ensure!(
+                (least..=least + FURTHER).contains(&count),
+                "{what} {count} times, expected {least} or up to {FURTHER} more"
+            );
+            Ok(())
+        };
+        if pkvm || matches!(self, Self::Idle | Self::VmmUsesFp) {
+            about("a vCPU was loaded", host_kept + host_saved, RUNS)?;
+            // The registers may be a softirq's when the vCPU is loaded.
+            if self != Self::SoftirqsUseFp {
+                about("the host's state was saved", host_saved, 0)?;
+            }
+            let others = Counters {
+                host_kept: 0,
+                host_saved: 0,
+                ..counted
+            };
+            ensure!(
+                others == Counters::default(),
+                "nothing else may be counted of a guest that uses no FP, or of pKVM's: {others}"
+            );
+            return Ok(());
+        }
+        // But for the first run after the mark, the guest is known to use FP.
+        about("the host's state stayed", host_kept, 0)?;
+        about("the host's state was saved", host_saved, RUNS)?;
+        ensure!(
+            guest_loaded == guest_taken + guest_put,
+            "the guest's state was loaded {guest_loaded} times, but taken {guest_taken} times and \
+             put {guest_put} times"
+        );
+        ensure!(
+            exits >= READS,
+            "{exits} exits with the guest's state, expected {READS} at least"
+        );
+        if self == Self::SoftirqsUseFp {
+            ensure!(guest_taken > 0, "no softirq has taken the registers");
+            ensure!(
+                guest_loaded >= READS,
+                "the guest's state was loaded {guest_loaded} times, expected {READS} at least"
+            );
+        } else {
+            about("the guest's state was loaded", guest_loaded, READS)?;
+            ensure!(
+                guest_taken <= FURTHER,
+                "the registers were taken {guest_taken} times, though nobody else uses them"
+            );
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDLE: Counters = Counters {
+        host_kept: RUNS,
+        host_saved: 0,
+        guest_loaded: 0,
+        guest_taken: 0,
+        guest_put: 0,
+        exits: 0,
+    };
+    const USED: Counters = Counters {
+        host_kept: 1,
+        host_saved: RUNS,
+        guest_loaded: READS,
+        guest_taken: 0,
+        guest_put: READS,
+        exits: READS,
+    };
+    const TAKEN: Counters = Counters {
+        guest_loaded: READS + 100,
+        guest_taken: 100,
+        exits: READS + 100,
+        ..USED
+    };
+
+    #[test]
+    fn what_comes_of_it_passes() {
+        for pkvm in [false, true] {
+            Case::Idle.check(IDLE, pkvm).unwrap();
+            Case::VmmUsesFp.check(IDLE, pkvm).unwrap();
+        }
+        Case::GuestUsesFp.check(USED, false).unwrap();
+        Case::SoftirqsUseFp.check(TAKEN, false).unwrap();
+        Case::GuestUsesFp.check(IDLE, true).unwrap();
+        Case::SoftirqsUseFp.check(IDLE, true).unwrap();
+    }
+
+    #[test]
+    fn anything_else_fails() {
+        let fails = |case: Case, counted: Counters| assert!(case.check(counted, false).is_err());
+        fails(Case::Idle, Counters::default());
+        fails(Case::Idle, USED);
+        let more = |of: fn(&mut Counters) -> &mut u64, by: u64, to: Counters| {
+            let mut counted = to;
+            *of(&mut counted) += by;
+            counted
+        };
+        fails(Case::Idle, more(|c| &mut c.host_kept, FURTHER + 1, IDLE));
+        let saved = Counters {
+            host_kept: 0,
+            host_saved: RUNS,
+            ..IDLE
+        };
+        fails(Case::Idle, saved);
+        Case::SoftirqsUseFp.check(saved, true).unwrap();
+        let fields: [fn(&mut Counters) -> &mut u64; 4] = [
+            |c| &mut c.guest_loaded,
+            |c| &mut c.guest_taken,
+            |c| &mut c.guest_put,
+            |c| &mut c.exits,
+        ];
+        for field in fields {
+            fails(Case::Idle, more(field, 1, IDLE));
+        }
+        for case in [Case::GuestUsesFp, Case::SoftirqsUseFp] {
+            fails(case, IDLE);
+            fails(case, more(|c| &mut c.guest_put, 1, TAKEN));
+            fails(case, more(|c| &mut c.host_kept, FURTHER, USED));
+            fails(case, more(|c| &mut c.host_saved, FURTHER + 1, USED));
+            fails(case, Counters { exits: 0, ..TAKEN });
+        }
+        fails(Case::GuestUsesFp, TAKEN);
+        fails(Case::SoftirqsUseFp, USED);
+        assert!(Case::GuestUsesFp.check(USED, true).is_err());
+    }
+
+    #[test]
+    fn names_are_those_of_the_command_line() {
+        for case in Case::ALL {
+            assert_eq!(Case::from_str(case.name(), false), Ok(case));
+        }
+        assert_eq!(Case::value_variants(), Case::ALL);
+    }
+}
