@@ -14,11 +14,15 @@ use std::process::{Command, ExitStatus};
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Remark {
     /// ERROR, WARNING or CHECK.
-    level: String,
+    pub level: String,
     /// What it is called.
-    kind: String,
+    pub kind: String,
     /// The mail.
-    mail: String,
+    pub mail: String,
+    /// The file that the mail changes there, in the tree; empty above the first.
+    pub file: String,
+    /// The line of the mail.
+    pub text: String,
 }
 
 /// Looks through `mails` with the script of the kernel tree `source`.
@@ -44,7 +48,7 @@ pub fn run(source: &Path, mails: &[PathBuf], log: &Path, step: &Step) -> Result<
     let ends: Vec<ExitStatus> = ends.into_iter().collect::<Result<_>>()?;
     let failed = ends.into_iter().find(|end| !end.success());
     let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
-    let found = remarks(&String::from_utf8_lossy(&text));
+    let found = remarks(&String::from_utf8_lossy(&text), read)?;
     if let (Some(end), true) = (failed, found.is_empty()) {
         anyhow::bail!(
             "checkpatch.pl: {}, but it says nothing; log: {}",
@@ -55,21 +59,63 @@ pub fn run(source: &Path, mails: &[PathBuf], log: &Path, step: &Step) -> Result<
     Ok(found)
 }
 
-/// The remarks in what it prints.
-fn remarks(text: &str) -> Vec<Remark> {
-    let read = |line: &str| {
-        let (place, rest) = line.split_once(": ")?;
-        let (path, _) = place.rsplit_once(':')?;
-        let mut words = rest.split(':');
-        let level = words.next()?;
-        let kind = words.next()?;
-        matches!(level, "ERROR" | "WARNING" | "CHECK").then(|| Remark {
-            level: level.to_owned(),
-            kind: kind.to_owned(),
+/// The text of the mail at `path`.
+fn read(path: &str) -> Result<String> {
+    let text = fs::read(path).with_context(|| format!("cannot read {path}"))?;
+    Ok(String::from_utf8_lossy(&text).into_owned())
+}
+
+/// The remarks in what it prints, about mails that `read` reads.
+fn remarks(text: &str, read: impl Fn(&str) -> Result<String>) -> Result<Vec<Remark>> {
+    let remark = |printed: Printed<'_>| {
+        let path = printed.path;
+        let mail = read(path)?;
+        let (file, text) = place(&mail, printed.number);
+        Ok(Remark {
+            level: printed.level.to_owned(),
+            kind: printed.kind.to_owned(),
             mail: path.rsplit('/').next().unwrap_or(path).to_owned(),
+            file: file.to_owned(),
+            text: text.to_owned(),
         })
     };
-    text.lines().filter_map(read).collect()
+    text.lines().filter_map(printed).map(remark).collect()
+}
+
+/// A line of what it prints.
+struct Printed<'a> {
+    level: &'a str,
+    kind: &'a str,
+    path: &'a str,
+    number: usize,
+}
+
+fn printed(line: &str) -> Option<Printed<'_>> {
+    let (place, rest) = line.split_once(": ")?;
+    let (path, number) = place.rsplit_once(':')?;
+    let mut words = rest.split(':');
+    let level = words.next()?;
+    let kind = words.next()?;
+    matches!(level, "ERROR" | "WARNING" | "CHECK").then(|| Printed {
+        level,
+        kind,
+        path,
+        // A remark without a number is one, too, but about no line.
+        number: number.parse().unwrap_or(0),
+    })
+}
+
+/// The file in the tree that the line `number` of the text `mail` is about, and
+/// this line.
+fn place(mail: &str, number: usize) -> (&str, &str) {
+    let mut place = ("", "");
+    for line in mail.lines().take(number) {
+        if let Some(names) = line.strip_prefix("diff --git ") {
+            place.0 = names.rsplit_once(" b/").map_or("", |(_, path)| path);
+        }
+        place.1 = line;
+    }
+    place
 }
 
 /// How many remarks there are of each kind, and in which mails.
@@ -111,9 +157,17 @@ mod tests {
         /a/0002-y.patch:9: CHECK:BRACES: braces\n\
         total: 0 errors, 2 warnings, 1 checks, 300 lines checked\n";
 
+    const MAIL: &str = "Subject: x\n\n\
+        diff --git a/a.h b/a.h\n--- a/a.h\n+++ b/a.h\n@@ -1 +1,2 @@\n+one\n\
+        diff --git a/b/c.rs b/b/c.rs\n--- a/b/c.rs\n+++ b/b/c.rs\n@@ -1 +1,2 @@\n+two\n";
+
+    fn mail(_: &str) -> Result<String> {
+        Ok(MAIL.to_owned())
+    }
+
     #[test]
     fn remarks_are_counted_by_kind() {
-        let found = remarks(PRINTED);
+        let found = remarks(PRINTED, mail).unwrap();
         assert_eq!(found.len(), 3);
         assert_eq!(found[2].kind, "BRACES");
         let table = table(&found);
@@ -122,6 +176,22 @@ mod tests {
             "{table}"
         );
         assert!(table.contains("0002: 1"), "{table}");
-        assert_eq!(remarks("total: 0 errors\nno: WARNING\n"), []);
+        let none = remarks("total: 0 errors\nno: WARNING\n", mail);
+        assert_eq!(none.unwrap(), []);
+    }
+
+    #[test]
+    fn a_remark_has_its_line_and_whose_it_is() {
+        let at = |number: &str| {
+            let printed = format!("/a/0001-x.patch:{number}: CHECK:BRACES: braces\n");
+            let remark = remarks(&printed, mail).unwrap().remove(0);
+            (remark.file, remark.text)
+        };
+        let is = |file: &str, text: &str| (file.to_owned(), text.to_owned());
+        assert_eq!(at("1"), is("", "Subject: x"));
+        assert_eq!(at("7"), is("a.h", "+one"));
+        assert_eq!(at("12"), is("b/c.rs", "+two"));
+        assert_eq!(at(""), is("", ""));
+        assert!(remarks(PRINTED, |_| anyhow::bail!("it is gone")).is_err());
     }
 }

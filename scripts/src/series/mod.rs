@@ -2,6 +2,7 @@
 //! `make patches`: this repository as patches that can be sent: reviewable
 //! steps with a cover letter, as scripts/series.toml declares them.
 
+mod accepted;
 mod checkpatch;
 mod identity;
 mod lines;
@@ -16,7 +17,9 @@ use crate::progress::Step;
 use crate::source::{self, Source};
 use crate::version::Version;
 use crate::{checks, files, process};
+use accepted::Accepted;
 use anyhow::{Context as _, Result};
+use checkpatch::Remark;
 use identity::Identity;
 use lines::Lines;
 use repository::Repository;
@@ -111,6 +114,7 @@ fn base_commit(source: &Source) -> Option<String> {
 /// is. True if nothing is.
 pub fn patches(ctx: &Context) -> Result<bool> {
     let identity = Identity::of_user()?;
+    let accepted = Accepted::read(&ctx.checkout)?;
     let source = source::find(ctx)?;
     let folder = ctx.cache.join("series");
     let step = ctx.ui.step("patches");
@@ -118,7 +122,7 @@ pub fn patches(ctx: &Context) -> Result<bool> {
     step.at("git am");
     made.repository.compare(&made.mails, &made.overlay)?;
     step.at("checkpatch");
-    let found = checkpatch::run(
+    let remarks = checkpatch::run(
         &source.path,
         &made.mails,
         &ctx.log("checkpatch-series"),
@@ -127,9 +131,16 @@ pub fn patches(ctx: &Context) -> Result<bool> {
     step.end("made");
     println!("{}", made.lines.table());
     let mut problems = made.problems()?;
-    if found.is_empty() {
-        println!("checkpatch --strict: nothing");
-    } else {
+    problems.extend(accepted.stale(&remarks));
+    let (known, found): (Vec<Remark>, Vec<Remark>) =
+        remarks.into_iter().partition(|remark| accepted.has(remark));
+    println!(
+        "checkpatch --strict: {} remarks, and {} that {} has",
+        found.len(),
+        known.len(),
+        accepted::PATH
+    );
+    if !found.is_empty() {
         println!("{}", checkpatch::table(&found));
         println!("log: {}", ctx.log("checkpatch-series").display());
         problems.push(format!("checkpatch --strict has {} remarks", found.len()));

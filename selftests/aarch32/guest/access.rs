@@ -46,7 +46,9 @@ pub(crate) use {mcr, mrc};
 macro_rules! accessors {
     (
         banked { $($banked:ident $name:ident,)* }
-        coprocessor { $($register:ident $number:literal $opc1:literal $crn:ident $crm:ident $opc2:literal,)* }
+        coprocessor {
+            $($register:ident $number:literal $opc1:literal $crn:ident $crm:ident $opc2:literal,)*
+        }
         fp { $($control:ident $fp:ident,)* }
     ) => {
         /// Reads a register. FPSCR needs FPEXC.EN.

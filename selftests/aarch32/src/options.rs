@@ -21,7 +21,11 @@ pub struct Options {
     #[arg(long, default_value_t = 0)]
     pub cpu: usize,
     /// vCPUs of the guest
-    #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=MAX_CPUS as i64))]
+    #[arg(
+        long,
+        default_value_t = 2,
+        value_parser = clap::value_parser!(u32).range(1..=MAX_CPUS as i64)
+    )]
     pub vcpus: u32,
     /// What to change under the guest afterwards, which it must notice:
     /// a register, such as DACR or D7, all, or none

@@ -12,7 +12,10 @@ use crate::interface::{TABLES, TABLES_CHOICE, VECTORS};
 macro_rules! named {
     ($(#[$meta:meta])* $name:ident { $($value:ident $text:literal,)* }) => {
         $(#[$meta])*
-        #[allow(missing_docs, reason = "each is the register or instruction that it is named after")]
+        #[allow(
+            missing_docs,
+            reason = "each is the register or instruction that it is named after"
+        )]
         #[derive(Debug, Clone, Copy, PartialEq, Eq)]
         pub enum $name { $($value),* }
 

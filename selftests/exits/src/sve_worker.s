@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+/* SPDX-License-Identifier: GPL-2.0 */
 // A guest that works on all registers of SVE without end, and looks whether they
 // are what it made of them. x19 is the number of the round.
 //
@@ -26,11 +26,11 @@ sve_guest_start:
 	add	x19, x19, #1
 	lsl	x20, x19, #8
 	ptrue	p0.b
-	.irp	n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+	.irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
 	add	x2, x20, #\n
 	index	z\n\().d, x2, #1
 	.endr
-	.irp	n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
+	.irp n,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15
 	add	x2, x19, #\n
 	and	x2, x2, #0xff
 	whilelo	p\n\().b, xzr, x2
@@ -79,7 +79,7 @@ sve_guest_start:
 	csel	x3, x4, x24, lo
 	cmp	x2, x3
 	b.ne	3f
-	.irp	n, 2,3,4,5,6,7,8,9,10,11,12,13,14,15
+	.irp n,2,3,4,5,6,7,8,9,10,11,12,13,14,15
 	mov	x6, #32 + \n
 	add	x2, x19, #\n
 	and	x2, x2, #0xff
@@ -93,7 +93,7 @@ sve_guest_start:
 	b.ne	3f
 	// Z31 is what others are compared with, and then Z30 is for Z31.
 	str	z31, [x1]
-	.irp	n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
+	.irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30
 	mov	x6, #\n
 	add	x2, x20, #\n
 	index	z31.d, x2, #1

@@ -69,7 +69,8 @@ impl Expectation {
         let is_met = match self {
             Self::Unaffected => *end == End::Passed,
             Self::IllegalReturn => {
-                matches!(end, End::Failed(why) if why.contains("KVM_RUN failed") && why.contains("os error 22"))
+                let texts = ["KVM_RUN failed", "os error 22"];
+                matches!(end, End::Failed(why) if texts.iter().all(|text| why.contains(text)))
             }
             Self::Lost => *end != End::Passed,
             Self::SetUpRefused => false,

@@ -2,9 +2,9 @@
 
 //! Lets the booted host lie to EL2 under pKVM, one lie after the other, and sees what comes of it.
 //!
-//! Needs a kernel with CONFIG_KVM_ARM64_RUST_FAULTS in protected mode. For each lie, guests run while
-//! it is told, and must do what EL2 can let them do if it masks, bounds or refuses what it is told.
-//! Then a guest runs that is told no lie, and must pass: EL2 and the host still work.
+//! Needs a kernel with CONFIG_KVM_ARM64_RUST_FAULTS in protected mode. For each lie, guests run
+//! while it is told, and must do what EL2 can let them do if it masks, bounds or refuses what it is
+//! told. Then a guest runs that is told no lie, and must pass: EL2 and the host still work.
 
 mod controls;
 mod expectation;

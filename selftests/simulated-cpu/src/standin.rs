@@ -142,7 +142,9 @@ macro_rules! build_assert {
 /// Checks a constant.
 #[macro_export]
 macro_rules! static_assert {
-    ($condition:expr $(, $message:literal)?) => { const _: () = assert!($condition $(, $message)?); };
+    ($condition:expr $(, $message:literal)?) => {
+        const _: () = assert!($condition $(, $message)?);
+    };
 }
 
 /// Checks a constant that depends on parameters.

@@ -228,7 +228,10 @@ mod tests {
 
     #[test]
     fn reports_of_a_linux_guest_are_counted_and_corruptions_once() {
-        let corruption = r#"guest: {"event":"corruption","thread":1,"register":"v0","expected":"00","found":"01","owner":null}"#;
+        let corruption = concat!(
+            r#"guest: {"event":"corruption","thread":1,"register":"v0","#,
+            r#""expected":"00","found":"01","owner":null}"#
+        );
         let fp = r#"guest: {"event":"fp","checks":9,"corruptions":3}"#;
         let ended = taken(Counts::Reports, &["x", corruption, fp]);
         assert_eq!((ended.checks, ended.corruptions), (9, 3));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Runs a few instructions at EL1 or EL0, and takes the exception that they end with: the Supervisor
-//! Call behind them, or one of their own. Whatever it is, it leads back to the caller.
+//! Runs a few instructions at EL1 or EL0, and takes the exception that they end with: the
+//! Supervisor Call behind them, or one of their own. Whatever it is, it leads back to the caller.
 
 use core::arch::global_asm;
 

@@ -3,8 +3,8 @@
 //! One instruction, or a few, for each other way to trap.
 //!
 //! x0 is a function id that belongs to nobody, x1 and x3 point to memory, x2 is 64. x4 is the GIC's
-//! distributor, x5 the UART, x6 to x8 are addresses without memory, x9 is memory of EL1 and x10 such
-//! that EL1 cannot execute.
+//! distributor, x5 the UART, x6 to x8 are addresses without memory, x9 is memory of EL1 and x10
+//! such that EL1 cannot execute.
 
 use core::arch::{asm, global_asm};
 
@@ -121,9 +121,9 @@ sequences! {
 
     "SETP": "setp [x1]!, x2!, x11", "setm [x1]!, x2!, x11", "sete [x1]!, x2!, x11";
     "CPYP": "cpyp [x1]!, [x3]!, x2!", "cpym [x1]!, [x3]!, x2!", "cpye [x1]!, [x3]!, x2!";
-    // Without their prologue, for 16 bytes as either of the two algorithms has them, of which the flag
-    // C says which it is. On a CPU that has the other one it is an exception, which KVM may deal with
-    // itself: then the guest goes on where the prologue must be.
+    // Without their prologue, for 16 bytes as either of the two algorithms has them, of which the
+    // flag C says which it is. On a CPU that has the other one it is an exception, which KVM may
+    // deal with itself: then the guest goes on where the prologue must be.
     "SETM": "mov x11, #-16", "add x13, x1, #64", "add x14, x3, #64", "cmn x2, x2",
         "b 3f", "setp [x13]!, x11!, x12",
         "3:", "setm [x13]!, x11!, x12", "sete [x13]!, x11!, x12";
@@ -216,10 +216,10 @@ pub fn walk(level: Level) {
                 cpacr,
                 x0: NO_FUNCTION,
             };
-            // SAFETY: The list is above. They store at x1 and x3, a few hundred bytes at most: those
-            // without a prologue have pointers and sizes that fit the flag C. They set EnIA in
-            // SCTLR_EL1, which only changes what instructions do that compiled code here has none
-            // of, and is put back.
+            // SAFETY: The list is above. They store at x1 and x3, a few hundred bytes at most:
+            // those without a prologue have pointers and sizes that fit the flag C. They set EnIA
+            // in SCTLR_EL1, which only changes what instructions do that compiled code here has
+            // none of, and is put back.
             let outcome = unsafe { probe::run(*entry, setting) };
             // SAFETY: It is the value that the guest runs with.
             unsafe { asm!("msr sctlr_el1, {}", "isb", in(reg) SCTLR) };

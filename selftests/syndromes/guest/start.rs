@@ -13,9 +13,9 @@ pub const UNMAPPED: u64 = 1 << 32;
 /// Mapped as memory, where there is none.
 pub const NO_MEMORY: u64 = 0x6000_0000;
 
-/// What SCTLR_EL1 is: the bits that are 1 in Armv8.0, SPAN, alignment checks of SP, caches and MMU; and
-/// nTWE and nTWI, as whether WFE and WFI of EL0 trap to EL1 depends on what is pending just then.
-/// EL0 may not maintain caches.
+/// What SCTLR_EL1 is: the bits that are 1 in Armv8.0, SPAN, alignment checks of SP, caches and MMU;
+/// and nTWE and nTWI, as whether WFE and WFI of EL0 trap to EL1 depends on what is pending just
+/// then. EL0 may not maintain caches.
 pub const SCTLR: u64 =
     0x30d0_0800 | (1 << 18) | (1 << 16) | (1 << 12) | (1 << 4) | (1 << 3) | (1 << 2) | 1;
 /// CPACR_EL1 that lets FP through, which compiled code uses.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The virtual timer, for what waits: a pending interrupt ends WFI, and the timer's event stream WFE.
+//! The virtual timer, for what waits: a pending interrupt ends WFI, and the timer's event stream
+//! WFE.
 
 use core::arch::asm;
 use core::ptr;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 
 //! A guest that finds its registers as it left them, or resets: TPIDR_EL1 for the system registers,
-//! and V or, where it has them, Z registers of the same length. It also looks at an ID register that
-//! KVM must trap: SME is on the CPU, and not for guests.
+//! and V or, where it has them, Z registers of the same length. It also looks at an ID register
+//! that KVM must trap: SME is on the CPU, and not for guests.
 //!
 //! Not for measurements, as it uses the FP registers.
 

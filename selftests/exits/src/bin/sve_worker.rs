@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A guest that works on all registers of SVE without end, and looks whether they are as it left them:
-//! for QEMU, whose memory begins at 1 GiB. At 1 GiB and 16 MiB, it says in which round it is.
+//! A guest that works on all registers of SVE without end, and looks whether they are as it left
+//! them: for QEMU, whose memory begins at 1 GiB. At 1 GiB and 16 MiB, it says in which round it is.
 //!
 //! Not for measurements.
 

@@ -101,8 +101,18 @@ macro_rules! kernel_tests {
         fn the_kernel_at_el1_reaches_registers_by_their_own_names() {
             // SAFETY: On the simulated CPU.
             unsafe {
-                $(check(Mode::Nvhe, $el0::NAME, || Kernel::read_el0::<$el0>(), |v| Kernel::write_el0(v));)*
-                $(check(Mode::Nvhe, $el1::NAME, || Kernel::read_el1::<$el1>(), |v| Kernel::write_el1(v));)*
+                $(check(
+                    Mode::Nvhe,
+                    $el0::NAME,
+                    || Kernel::read_el0::<$el0>(),
+                    |v| Kernel::write_el0(v),
+                );)*
+                $(check(
+                    Mode::Nvhe,
+                    $el1::NAME,
+                    || Kernel::read_el1::<$el1>(),
+                    |v| Kernel::write_el1(v),
+                );)*
             }
         }
     };

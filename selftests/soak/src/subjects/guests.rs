@@ -46,7 +46,7 @@ enum Sve {
     /// All vector lengths.
     All,
     /// Those up to this, in bytes.
-    UpTo(usize),
+    AtMost(usize),
 }
 
 impl Sve {
@@ -56,7 +56,7 @@ impl Sve {
             1 => Self::All,
             _ => lengths
                 .choose(numbers)
-                .map_or(Self::All, |&length| Self::UpTo(length)),
+                .map_or(Self::All, |&length| Self::AtMost(length)),
         }
     }
 
@@ -64,7 +64,7 @@ impl Sve {
         match self {
             Self::Withheld => "off".to_owned(),
             Self::All => "max".to_owned(),
-            Self::UpTo(length) => length.to_string(),
+            Self::AtMost(length) => length.to_string(),
         }
     }
 }
@@ -267,7 +267,7 @@ mod tests {
         let guests = chosen(&[], 3);
         assert!(guests.iter().any(|guest| guest.vcpus > 3));
         assert!(guests.iter().all(|guest| (1..=6).contains(&guest.vcpus)));
-        for sve in [Sve::Withheld, Sve::All, Sve::UpTo(16), Sve::UpTo(48)] {
+        for sve in [Sve::Withheld, Sve::All, Sve::AtMost(16), Sve::AtMost(48)] {
             assert!(guests.iter().any(|guest| guest.sve == sve), "{sve:?}");
         }
         let faulty = guests.iter().filter(|guest| guest.faulty).count();

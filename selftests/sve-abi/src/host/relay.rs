@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! A guest that is saved on one host, in the middle of its work, and goes on on
-//! another.
+//! A guest that is saved on one host, in the middle of its work, and continues
+//! on another.
 
 use anyhow::{Context, Result};
 use clap::Args;

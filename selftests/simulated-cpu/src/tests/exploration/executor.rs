@@ -164,8 +164,8 @@ impl Executor {
         write(cpu, new, step != Step::UserFp, self.config.fpmr);
     }
 
-    /// Runs a guest, which must find what it has, and nothing else. Returns false if it was left for the
-    /// kernel to save the host's registers.
+    /// Runs a guest, which must find what it has, and nothing else. Returns false if it was left
+    /// for the kernel to save the host's registers.
     fn enter(&mut self, vcpu: usize, uses: Use) -> bool {
         let config = self.config;
         let has_sve = config.vcpu_has_sve(vcpu);

@@ -30,8 +30,8 @@ pub(super) enum Action {
     Softirq(usize),
     /// The idle CPU sleeps.
     CpuPm(usize),
-    /// KVM_RUN loads the vCPU, or the preempt notifier does. Whatever its guest did before, it may have
-    /// used FP or not: that is not remembered from state to state.
+    /// KVM_RUN loads the vCPU, or the preempt notifier does. Whatever its guest did before, it may
+    /// have used FP or not: that is not remembered from state to state.
     Load { cpu: usize, used_fp: bool },
     /// KVM_RUN puts the vCPU.
     Put(usize),

@@ -218,8 +218,8 @@ impl Host {
         }
     }
 
-    /// Runs a vCPU that is loaded, as the loop in `kvm_arch_vcpu_ioctl_run()` does: again, where it was
-    /// only left for the kernel to save the host's FP registers. Returns the exit code.
+    /// Runs a vCPU that is loaded, as the loop in `kvm_arch_vcpu_ioctl_run()` does: again, where it
+    /// was only left for the kernel to save the host's FP registers. Returns the exit code.
     pub(super) fn enter(&mut self, vcpu: usize, guest: &mut Guest<'_>) -> u64 {
         self.cpu().clear_trace();
         loop {
@@ -231,8 +231,8 @@ impl Host {
         }
     }
 
-    /// What the loop does once. Returns the exit code, and whether the guest was left for the kernel
-    /// to save the host's FP registers.
+    /// What the loop does once. Returns the exit code, and whether the guest was left for the
+    /// kernel to save the host's FP registers.
     pub(super) fn enter_once(&mut self, vcpu: usize, guest: &mut Guest<'_>) -> (u64, bool) {
         self.ctxflush_fp(vcpu);
         let code = self.switch(vcpu, guest);

@@ -48,8 +48,8 @@ fn host(mode: Mode, pkvm: bool) -> Host {
     host
 }
 
-/// As [`host`], where all is asked for that is seldom needed: by the kernel, which has something pended,
-/// by userspace, which debugs the guest, and by what else uses the CPU.
+/// As [`host`], where all is asked for that is seldom needed: by the kernel, which has something
+/// pended, by userspace, which debugs the guest, and by what else uses the CPU.
 fn busy_host(mode: Mode, pkvm: bool) -> Host {
     let mut host = host(mode, pkvm);
     host.data(Image::Hyp).flags |= 1 << bindings::KVM_HOST_DATA_FLAG_HAS_SPE;

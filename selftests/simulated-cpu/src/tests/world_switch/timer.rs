@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The physical timer under VHE where the CPU applies the guest's offset, and traps of timers without
-//! VHE.
+//! The physical timer under VHE where the CPU applies the guest's offset, and traps of timers
+//! without VHE.
 
 use super::super::host::Host;
 use super::super::machine::{self, mark, Features, Level};

@@ -202,8 +202,8 @@ impl Game {
         } = &mut self.guests[vcpu];
         let has_own_zcr_el1 = matches!(guest.level, Level::El1);
         let mut actions = actions.iter().copied();
-        // The class of its trap, and how often EL2 may leave the guest for the kernel to save the host's
-        // registers.
+        // The class of its trap, and how often EL2 may leave the guest for the kernel to save the
+        // host's registers.
         let mut waits = None;
         let mut may_leave = u32::from(mode != Mode::Vhe && !pkvm);
         let at_el1 = if guest.aarch32 { 0x1d3 } else { 0x3c5 };
@@ -373,7 +373,8 @@ impl Game {
         [cpu.get::<ZCR_EL1>().into(), cpu.get::<ZCR_EL2>().into()]
     }
 
-    /// The task that ran the vCPU finds its FP state when it goes back to userspace, wherever that was.
+    /// The task that ran the vCPU finds its FP state when it goes back to userspace, wherever that
+    /// was.
     fn check_task_fp(&mut self) {
         let Cpus { have, mode, .. } = self.host.cpus;
         let cpu = self.host.cpu();
