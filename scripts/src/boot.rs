@@ -47,6 +47,8 @@ pub struct Host {
     pub cpu: Cpu,
     /// The vector lengths that it has.
     pub vector_lengths: VectorLengths,
+    /// Whether its addresses have 52 bits, where the CPU can have them.
+    pub lpa2: bool,
     /// Further kernel parameters.
     pub parameters: String,
     /// How many CPUs it has.
@@ -120,7 +122,7 @@ fn qemu(host: &Host, initramfs: &Path, report: &Path, log: &Path) -> Command {
         .arg(format!("tcg,thread={threads},tb-size=512"))
         .args([
             "-cpu",
-            &format!("{}{}", host.cpu.qemu(), host.vector_lengths.qemu()),
+            &format!("{}{}", host.cpu.qemu(host.lpa2), host.vector_lengths.qemu()),
             "-smp",
             &host.cpus.to_string(),
             "-m",
@@ -446,6 +448,7 @@ mod tests {
             mode: Mode::Vhe,
             cpu: Cpu::Max,
             vector_lengths: VectorLengths::All,
+            lpa2: true,
             parameters: String::new(),
             cpus: CPUS,
             qemu_arguments: Vec::new(),

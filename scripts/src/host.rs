@@ -184,11 +184,13 @@ impl Cpu {
         }
     }
 
-    /// The value of QEMU's -cpu.
-    pub fn qemu(self) -> &'static str {
+    /// The value of QEMU's -cpu. `lpa2`: with addresses of 52 bits where it can have
+    /// them, which is max alone.
+    pub fn qemu(self, lpa2: bool) -> &'static str {
         match self {
             // The architected algorithm costs TCG most of its time.
-            Self::Max => "max,pauth-impdef=on",
+            Self::Max if lpa2 => "max,pauth-impdef=on",
+            Self::Max => "max,pauth-impdef=on,lpa2=off",
             // Revision r1p3. On r1p2 and before, where Linux works around
             // erratum 834220, Linux 7.3 never resolves a stage 2 fault on a
             // walk of the guest's page tables: __hpfar_valid() distrusts

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! The kernel's KVM selftests: which ones run when.
 
-use crate::host::Mode;
+use crate::host::{Cpu, Mode};
 use crate::image::Programs;
 use crate::plan::Step;
 use crate::sve_abi;
@@ -107,6 +107,26 @@ pub const FULL_ONLY_IN: &[(Mode, &str, &str)] = &[
     ),
 ];
 
+/// Programs that run on one CPU only, and why. The others have them in `make test-full`.
+pub const FULL_ONLY_ON_OTHERS: &[(&str, &str)] = &[
+    (
+        "kvm/arm64/vgic_irq",
+        "tests the interrupt controller, which is the same with all CPUs",
+    ),
+    (
+        "kvm/arm64/vgic_its_save",
+        "tests tables of the ITS, which are the same with all CPUs",
+    ),
+    (
+        "kvm/coalesced_io_test",
+        "tests a ring in memory, which is the same with all CPUs",
+    ),
+    (
+        "kvm/kvm_create_max_vcpus",
+        "makes as many vCPUs as there can be, which is the same with all CPUs",
+    ),
+];
+
 /// Programs that cannot pass on an emulated host, in one mode or in any, and
 /// why. They run all the same: what C does, Rust must do.
 const CANNOT_PASS: &[(Option<Mode>, &str, &str)] = &[
@@ -152,6 +172,7 @@ const GUARDS: &[(&str, &str)] = &[
     ("syndromes", "b37"),
     ("syndromes-protected", "b37"),
     ("loregions", "b27"),
+    ("fp-counters", "b26"),
     ("kvm/arm64/aarch32_id_regs", "b24"),
     ("kvm/arm64/hidden_features", "b12"),
     ("kvm/arm64/host_sve", "b15_b17"),
@@ -171,16 +192,18 @@ pub fn test_name(program: &str) -> String {
     }
 }
 
-/// A step for each program that runs in `mode` at this level; all of them if
+/// A step for each program that runs in `mode` on `cpu` at this level; all of them if
 /// `full`.
-pub fn steps(programs: &Programs, mode: Mode, full: bool) -> Result<Vec<Step>> {
+pub fn steps(programs: &Programs, mode: Mode, cpu: Cpu, full: bool) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
+    let is_other = cpu != Cpu::Max;
     for name in programs.kvm_selftests()? {
         let slow = FULL_ONLY.iter().any(|(n, _)| *n == name)
             || FULL_ONLY_IN
                 .iter()
                 .any(|(m, n, _)| *m == mode && *n == name);
-        if slow && !full {
+        let elsewhere = is_other && FULL_ONLY_ON_OTHERS.iter().any(|(n, _)| *n == name);
+        if (slow || elsewhere) && !full {
             continue;
         }
         let path = format!("/kvm-rust/kselftest/{name}");
@@ -227,7 +250,8 @@ mod tests {
     #[test]
     fn each_exception_has_a_reason() {
         let never = CANNOT_PASS.iter().map(|(_, name, reason)| (*name, *reason));
-        for (name, reason) in FULL_ONLY.iter().copied().chain(never) {
+        let programs = FULL_ONLY.iter().chain(FULL_ONLY_ON_OTHERS).copied();
+        for (name, reason) in programs.chain(never) {
             assert!(name.starts_with("kvm/") && reason.len() > 10, "{name}");
         }
         let vgic_init = |mode| cannot_pass(mode, "kvm/arm64/vgic_init");

@@ -117,16 +117,41 @@ fn syndromes(mode: Mode) -> Vec<Step> {
 /// of the switch is enough.
 fn loregions(mode: Mode, cpu: Cpu) -> Option<Step> {
     let argv = ["/kvm-rust/bin/syndromes", "--no-lor"];
-    let here = cpu == Cpu::Max && matches!(mode, Mode::Vhe | Mode::Nvhe);
+    let here = cpu == Cpu::Max && WORLDS.contains(&mode);
     here.then(|| Step::new("loregions", &argv, 150))
 }
 
 /// All exits of selftests/bench, once: that it measures something, and all guests come to
-/// their end. The figures of an emulated host are worth nothing. Nested is VHE.
-fn bench(mode: Mode, cpu: Cpu) -> Option<Step> {
+/// their end. The figures of an emulated host are worth nothing. Once in each world of the
+/// switch; nested is VHE.
+fn bench(mode: Mode, cpu: Cpu, full: bool) -> Option<Step> {
     let argv = ["/kvm-rust/bin/bench", "--rounds", "1", "--check"];
-    let here = cpu == Cpu::Max && mode != Mode::Nested;
+    let modes: &[Mode] = match full {
+        true => &SVE_MODES,
+        false => &WORLDS,
+    };
+    let here = cpu == Cpu::Max && modes.contains(&mode);
     here.then(|| Step::new("bench", &argv, 240))
+}
+
+/// Guests whose use of FP is known, and what is counted of it, in each mode of KVM. `traces`:
+/// and traced, for which not every kernel has what it takes.
+fn fp_counters(mode: Mode, traces: bool) -> Step {
+    let mut argv = vec!["/kvm-rust/bin/fp-counters"];
+    argv.extend((mode == Mode::Protected).then_some("--pkvm"));
+    argv.extend(traces.then_some("--trace"));
+    Step::new("fp-counters", &argv, 240)
+}
+
+/// A guest of QEMU, which an emulated host takes half a minute for: where the mode differs
+/// from that of another CPU with QEMU's guest, and on the CPU that most servers have.
+fn qemu_guest(mode: Mode, cpu: Cpu, seconds: u64, full: bool) -> Option<Step> {
+    let here = match cpu {
+        Cpu::Max => mode != Mode::Hvhe,
+        Cpu::NeoverseN1 => true,
+        _ => false,
+    };
+    (here || full).then(|| contest::step(Guests::Qemu, seconds, 240))
 }
 
 /// The tests of selftests/ themselves, but for those that need a shell and run
@@ -147,6 +172,9 @@ fn spec(variant: Variant, mode: Mode, cpu: Cpu, steps: Vec<Step>) -> Spec {
         mode,
         cpu,
         vector_lengths: VectorLengths::All,
+        // The kernel's selftests give a VM all addresses that there are. Of 52 bits,
+        // KVM unmaps them in four million steps, which are four seconds for each VM.
+        lpa2: false,
         parameters: KUNIT_AT_BOOT.to_owned(),
         plan: Plan { steps },
     }
@@ -215,17 +243,20 @@ fn with_faults(mode: Mode, steps: Vec<Step>) -> Spec {
 
 /// A host on which everything happens at once.
 fn soaked(mode: Mode) -> Spec {
-    let step = soak::step(mode, soak::TEST_S, soak::TEST_SEED);
+    let steps = vec![
+        fp_counters(mode, true),
+        soak::step(mode, soak::TEST_S, soak::TEST_SEED),
+    ];
     Spec {
         parameters: soak::PARAMETERS.to_owned(),
-        ..spec(Variant::Soak, mode, Cpu::Max, vec![step])
+        ..spec(Variant::Soak, mode, Cpu::Max, steps)
     }
 }
 
 /// A host with a mutant in its kernel: what notices most in little time.
 pub fn mutant(programs: &Programs, mode: Mode) -> Result<Spec> {
     let mut steps = syndromes(mode);
-    let selftests = kselftests::steps(programs, mode, false)?.into_iter();
+    let selftests = kselftests::steps(programs, mode, Cpu::Max, false)?.into_iter();
     steps.extend(selftests.filter(|step| SANITIZED.contains(&step.name.as_str())));
     let lengths = VectorLengths::All;
     steps.extend(sve_abi::steps(Variant::Rust, mode, lengths, false));
@@ -236,6 +267,9 @@ pub fn mutant(programs: &Programs, mode: Mode) -> Result<Spec> {
     }
     Ok(spec(Variant::Rust, mode, Cpu::Max, steps))
 }
+
+/// A mode for each world of the switch.
+const WORLDS: [Mode; 2] = [Mode::Vhe, Mode::Nvhe];
 
 /// The modes in which guests with SVE differ; nested is VHE.
 const SVE_MODES: [Mode; 4] = [Mode::Vhe, Mode::Nvhe, Mode::Hvhe, Mode::Protected];
@@ -258,6 +292,7 @@ fn lengths_and_modes(full: bool) -> Vec<(VectorLengths, Mode)> {
 fn with_vector_lengths(full: bool) -> Vec<Spec> {
     let host = |(vector_lengths, mode)| Spec {
         vector_lengths,
+        lpa2: true,
         parameters: KUNIT_ON_REQUEST.to_owned(),
         ..spec(
             Variant::Rust,
@@ -281,7 +316,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
     let mut hosts = Vec::new();
     for &mode in if full { &Mode::ALL[..] } else { &[Mode::Vhe] } {
         let mut steps = contests(mode, seconds * SANITIZED_TIMES, 600);
-        for mut step in kselftests::steps(programs, mode, full)? {
+        for mut step in kselftests::steps(programs, mode, Cpu::Max, full)? {
             let name = step.name.as_str();
             if SANITIZED.contains(&name) || (full && SANITIZED_IN_FULL.contains(&name)) {
                 step.timeout_s *= 5;
@@ -303,17 +338,20 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
     for (cpu, mode) in max.chain(OTHER_CPUS) {
         for variant in [Variant::Rust, Variant::C] {
             let mut steps = contests(mode, seconds, 240);
-            steps.push(contest::step(Guests::Qemu, seconds, 240));
+            steps.extend(qemu_guest(mode, cpu, seconds, full));
             if cpu == Cpu::CortexA57 {
                 steps.push(aarch32());
             }
             steps.extend(syndromes(mode));
             steps.extend(loregions(mode, cpu));
-            steps.extend(bench(mode, cpu));
+            steps.extend(bench(mode, cpu, full));
+            if variant == Variant::Rust && cpu == Cpu::Max {
+                steps.push(fp_counters(mode, false));
+            }
             if sve_abi::has_sve(cpu) {
                 steps.extend(sve_abi::steps(variant, mode, VectorLengths::All, full));
             }
-            steps.extend(kselftests::steps(programs, mode, full)?);
+            steps.extend(kselftests::steps(programs, mode, cpu, full)?);
             // Once: they do not depend on how KVM runs, and max has most to test.
             if variant == Variant::Rust && cpu == Cpu::Max && mode == Mode::Vhe {
                 steps.extend(unit_tests(programs)?);
@@ -328,6 +366,9 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
     let names = faults::names(checkout)?;
     let steps = names.iter().map(|name| faults::step(name)).collect();
     hosts.push(with_faults(Mode::Vhe, steps));
+    for host in &mut hosts {
+        host.lpa2 |= full;
+    }
     Ok(hosts)
 }
 
@@ -378,15 +419,44 @@ mod tests {
     }
 
     #[test]
-    fn c_and_rust_hosts_are_benched_in_each_mode() {
-        let is_benched = |host: &&Spec| host.plan.steps.iter().any(|step| step.name == "bench");
-        let hosts = hosts_of(Level::Normal);
-        let benched: Vec<_> = hosts.iter().filter(is_benched).collect();
-        assert_eq!(benched.len(), 8);
-        for variant in [Variant::Rust, Variant::C] {
-            let of_variant = benched.iter().filter(|host| host.variant == variant);
-            assert_eq!(of_variant.count(), 4, "{variant:?}");
+    fn c_and_rust_hosts_are_benched_in_each_world() {
+        let is_benched = |host: &Spec| host.plan.steps.iter().any(|step| step.name == "bench");
+        for (level, modes) in [(Level::Normal, &WORLDS[..]), (Level::Full, &SVE_MODES)] {
+            let mut benched = hosts_of(level);
+            benched.retain(is_benched);
+            let of = |variant| {
+                let hosts = benched.iter().filter(move |host| host.variant == variant);
+                hosts.map(|host| host.mode).collect::<Vec<_>>()
+            };
+            assert_eq!(of(Variant::Rust), modes);
+            assert_eq!(of(Variant::C), modes);
+            assert_eq!(benched.len(), 2 * modes.len());
         }
+    }
+
+    #[test]
+    fn addresses_of_52_bits_are_tested_with_each_mode() {
+        let has = |level, mode| {
+            let of_mode = hosts_of(level).into_iter().filter(|host| host.mode == mode);
+            of_mode.map(|host| host.lpa2).collect::<Vec<_>>()
+        };
+        for mode in SVE_MODES {
+            assert!(has(Level::Normal, mode).contains(&true), "{mode:?}");
+        }
+        for mode in Mode::ALL {
+            assert!(!has(Level::Full, mode).contains(&false), "{mode:?}");
+        }
+    }
+
+    #[test]
+    fn qemu_has_a_guest_wherever_there_is_time() {
+        let guests = |level| {
+            let is_qemu = |step: &Step| step.name == Guests::Qemu.step_name();
+            let has = |host: &Spec| host.plan.steps.iter().any(is_qemu);
+            hosts_of(level).iter().filter(|host| has(host)).count()
+        };
+        assert_eq!(guests(Level::Normal), 2 * 5);
+        assert_eq!(guests(Level::Full), 2 * 9);
     }
 
     #[test]

@@ -48,6 +48,7 @@ fn spec(variant: Variant, mode: Mode, step: plan::Step) -> Spec {
         mode,
         cpu: Cpu::Max,
         vector_lengths: VectorLengths::All,
+        lpa2: true,
         parameters: String::new(),
         plan: Plan { steps: vec![step] },
     }

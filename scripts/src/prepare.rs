@@ -34,6 +34,8 @@ pub struct Spec {
     pub cpu: Cpu,
     /// With which vector lengths.
     pub vector_lengths: VectorLengths,
+    /// With addresses of 52 bits, where the CPU can have them.
+    pub lpa2: bool,
     /// Further kernel parameters.
     pub parameters: String,
     /// What it is to do.
@@ -237,6 +239,7 @@ impl Built {
             mode: spec.mode,
             cpu: spec.cpu,
             vector_lengths: spec.vector_lengths,
+            lpa2: spec.lpa2,
             parameters: spec.parameters.clone(),
             cpus: boot::CPUS,
             qemu_arguments: Vec::new(),

@@ -36,6 +36,7 @@ pub fn run(ctx: &Context, mode: Mode, cpu: Cpu) -> Result<bool> {
         mode,
         cpu,
         vector_lengths: VectorLengths::All,
+        lpa2: true,
         parameters: String::new(),
         plan: Plan { steps },
     };
@@ -122,6 +123,7 @@ pub fn boot_one(
         mode,
         cpu,
         vector_lengths: VectorLengths::All,
+        lpa2: true,
         parameters: parameters.to_owned(),
         plan: Plan { steps },
     };

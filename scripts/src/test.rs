@@ -193,7 +193,10 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         let somewhere = kselftests::FULL_ONLY_IN
             .iter()
             .map(|(mode, name, why)| (format!("{name}@{}", mode.name()), why));
-        for (name, why) in everywhere.chain(somewhere) {
+        let on_others = kselftests::FULL_ONLY_ON_OTHERS
+            .iter()
+            .map(|(name, why)| (format!("{name}@cpus-but-max"), why));
+        for (name, why) in everywhere.chain(somewhere).chain(on_others) {
             let why = format!("{why}: make test-full");
             results.add(&ctx.ui, name, Verdict::Skipped(why), "");
         }
@@ -719,6 +722,7 @@ mod tests {
             mode,
             cpu,
             vector_lengths: VectorLengths::All,
+            lpa2: true,
             parameters: String::new(),
             plan: Plan::default(),
         };

@@ -115,6 +115,7 @@ impl Soak {
             mode,
             cpu: self.cpu,
             vector_lengths: VectorLengths::All,
+            lpa2: true,
             parameters: PARAMETERS.to_owned(),
             plan: Plan {
                 steps: vec![step(mode, seconds, self.seed)],

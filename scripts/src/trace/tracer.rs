@@ -225,6 +225,7 @@ fn spec(variant: Variant, (mode, cpu): (Mode, Cpu), exits: &[Exit]) -> Spec {
         mode,
         cpu,
         vector_lengths: VectorLengths::All,
+        lpa2: true,
         // The plugin looks for the kernel where vmlinux says it is.
         parameters: "nokaslr".to_owned(),
         plan: Plan {
