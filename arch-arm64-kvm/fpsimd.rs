@@ -140,6 +140,9 @@ pub(crate) fn ctxsync(vcpu: &Vcpu<'_>, irqs: &LocalInterruptDisabled) {
                 // Since an earlier exit, and nobody took the registers in between.
                 return;
             }
+            if vcpu.take_has_saved_host_fp() {
+                vcpu.note_fp(FpEvent::HostSaved);
+            }
             vcpu.trace_fp(FpEvent::GuestLoaded);
             let format = match vcpu.sve_storage() {
                 Some(storage) => SaveFormat::Sve(storage),

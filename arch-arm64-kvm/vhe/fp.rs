@@ -13,7 +13,6 @@ use crate::hyp::{
             HostOwned, //
         },
         Context,
-        FpEvent,
         Guest, //
     }, //
 };
@@ -32,7 +31,7 @@ impl SaveHost for Vhe {
         registers: FpRegisters<'a, Self, HostOwned>,
         access: &FpAccess,
     ) -> Option<FpRegisters<'a, Self, Free>> {
-        guest.count_fp(FpEvent::HostSaved);
+        guest.note_host_saved();
         Some(registers.save_by_kernel(access))
     }
 }

@@ -153,6 +153,17 @@ impl Vcpu<'_> {
         has
     }
 
+    /// Returns whether the host's state was saved for the guest's first use, by the trap handler,
+    /// and begins anew.
+    #[inline(always)]
+    pub(crate) fn take_has_saved_host_fp(&self) -> bool {
+        // SAFETY: As for `has_used_fp`.
+        let has = unsafe { (&raw const (*self.arch()).has_saved_host_fp).read() };
+        // SAFETY: As for `has_used_fp`.
+        unsafe { (&raw mut (*self.arch()).has_saved_host_fp).write(false) };
+        has
+    }
+
     /// Returns where the guest's SVE state is kept, if the guest has SVE.
     #[inline(always)]
     pub(crate) fn sve_storage(&self) -> Option<SveStorage> {

@@ -2,6 +2,7 @@
 
 //! The FP registers under VHE, where the kernel's FP core is a call away.
 
+use super::GuestContext;
 use crate::hyp::view::fp::{
     FpRegisters,
     Free,
@@ -23,5 +24,15 @@ impl<'a> FpRegisters<'a, Vhe, HostOwned> {
         // SAFETY: All exceptions are masked while the hypervisor runs, so nothing preempts it.
         fp::save_and_flush_cpu_state(unsafe { PreemptionDisabled::assume_disabled() });
         self.host_saved()
+    }
+}
+
+impl GuestContext<'_> {
+    /// Notes that the host's registers were saved for the guest's first use, for the kernel, which
+    /// counts and traces it after the exit: there is no tracing with a guest's system registers.
+    #[inline(always)]
+    pub(crate) fn note_host_saved(&mut self) {
+        // SAFETY: A field of the vCPU, by the type invariant.
+        unsafe { (&raw mut (*self.vcpu.as_ptr()).arch.has_saved_host_fp).write(true) }
     }
 }

@@ -177,6 +177,7 @@ structures! {
         external_mdscr_el1: u64,
         debug_owner: u32,
         has_used_fp: bool,
+        has_saved_host_fp: bool,
         vgic_cpu: vgic_cpu,
         timer_cpu: arch_timer_cpu,
         pmu: kvm_pmu,
