@@ -17,7 +17,7 @@ TO ?=
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full report patches distance trace bench mutation mutation-hosts soak
+.PHONY: help run test test-quick test-full report patches configurations distance trace bench mutation mutation-hosts soak
 .PHONY: clean-cache
 
 help:
@@ -29,6 +29,7 @@ help:
 	@echo 'make test-full   also what takes minutes under emulation'
 	@echo 'make report      a page of what the last of these tests came to, and where it is'
 	@echo 'make patches     patches that can be sent, in steps, with a cover letter'
+	@echo 'make configurations  build and boot kernels with options that people have; NAMES=...'
 	@echo 'make distance    what changed in the C that is replaced, FROM one kernel TO another;'
 	@echo '                 KDIR=tree has the history, BASE=revision is the kernel that this is for'
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
@@ -65,6 +66,9 @@ report:
 
 patches:
 	@scripts/xtask patches
+
+configurations:
+	@scripts/xtask configurations $(NAMES)
 
 distance:
 	@scripts/xtask distance --from '$(FROM)' --to '$(TO)' $(if $(BASE),--base '$(BASE)')

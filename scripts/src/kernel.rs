@@ -237,6 +237,18 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     Ok(kernel)
 }
 
+/// Removes what building `variant` has left.
+pub fn discard(ctx: &Context, variant: Variant) -> Result<()> {
+    let out = folder(ctx, variant);
+    let _lock = Lock::take(
+        &ctx.ui,
+        &files::beside(&out, "lock"),
+        &format!("the kernel {}", variant.name()),
+    )?;
+    files::remove_all(&files::beside(&out, "stamp"))?;
+    files::remove_all(&out)
+}
+
 /// Options that KVM's code is compiled with besides those of the variants, without a
 /// kernel around it: the name of the test, and of the fragment on top of host.config.
 pub const OTHER_OPTIONS: [(&str, &str); 1] = [("options/least", "least.config")];

@@ -17,6 +17,7 @@ mod check_calls;
 mod checks;
 mod compare;
 mod compile;
+mod configurations;
 mod console;
 mod contest;
 mod context;
@@ -106,6 +107,11 @@ enum Command {
     },
     /// Make patches that can be sent, and print where they are
     Patches,
+    /// Build and boot configurations that people run
+    Configurations {
+        /// Names of those in scripts/configurations.toml; all if there is none
+        names: Vec<String>,
+    },
     /// List what changed between two kernels in the C that is replaced; KDIR has the history
     Distance {
         /// The older kernel
@@ -253,6 +259,7 @@ impl Command {
             Self::Source => "source",
             Self::Apply { .. } => "apply",
             Self::Patches => "patches",
+            Self::Configurations { .. } => "configurations",
             Self::Distance { .. } => "distance",
             Self::Build { .. } => "build",
             Self::RustAnalyzer => "rust-analyzer",
@@ -304,6 +311,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         Command::Source => println!("{}", source::find(&ctx)?.path.display()),
         Command::Apply { reverse, tree } => apply(&ctx, tree, *reverse)?,
         Command::Patches => return series::patches(&ctx),
+        Command::Configurations { names } => return configurations::run(&ctx, names),
         Command::Distance { from, to, base } => {
             distance::distance(&ctx, from, to, base.as_deref())?
         }

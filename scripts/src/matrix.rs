@@ -271,6 +271,14 @@ pub fn mutant(programs: &Programs, mode: Mode) -> Result<Spec> {
 /// A mode for each world of the switch.
 const WORLDS: [Mode; 2] = [Mode::Vhe, Mode::Nvhe];
 
+/// A host with another configuration: guests that check their registers, and what is counted
+/// of them, and traced if the kernel `traces`.
+pub fn configured(mode: Mode, traces: bool) -> Spec {
+    let mut steps = contests(mode, Level::Quick.contest_seconds(), 240);
+    steps.push(fp_counters(mode, traces));
+    spec(Variant::Rust, mode, Cpu::Max, steps)
+}
+
 /// The modes in which guests with SVE differ; nested is VHE.
 const SVE_MODES: [Mode; 4] = [Mode::Vhe, Mode::Nvhe, Mode::Hvhe, Mode::Protected];
 

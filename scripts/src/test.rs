@@ -5,6 +5,7 @@ use crate::boot::{self, Outcome};
 use crate::build_proof;
 use crate::checks::{self, Check};
 use crate::compare::{against_c, difference};
+use crate::configurations;
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
@@ -124,7 +125,10 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     ctx.ui.expect(
         checks::ALL.len()
             + match level {
-                Level::Full => 1 + kernel::OTHER_OPTIONS.len(),
+                Level::Full => {
+                    let others = configurations::read(&ctx.checkout)?.len();
+                    1 + kernel::OTHER_OPTIONS.len() + configurations::steps_to_come(others)
+                }
                 Level::Quick | Level::Normal => 0,
             }
             + usize::from(with_tests)
@@ -169,6 +173,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         prove(ctx, built, results);
         if level == Level::Full && only.is_empty() {
             compile_otherwise(ctx, results);
+            configurations::add(ctx, &configurations::read(&ctx.checkout)?, results);
         }
         // Without both, a build is what failed.
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
