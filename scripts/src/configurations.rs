@@ -10,6 +10,7 @@ use crate::kernel::{self, Variant};
 use crate::matrix;
 use crate::plan::Verdict;
 use crate::prepare::{Built, Spec};
+use crate::progress::Step;
 use crate::results::Results;
 use crate::table;
 use anyhow::{bail, Context as _, Result};
@@ -75,13 +76,6 @@ impl Configuration {
         text.push('\n');
         text
     }
-
-    fn host(&self, mode: Mode) -> Spec {
-        Spec {
-            lpa2: true,
-            ..matrix::configured(mode, self.traces)
-        }
-    }
 }
 
 /// What is wrong with a host, if something is.
@@ -131,13 +125,14 @@ fn test(
                 row.push("-".to_owned());
                 continue;
             };
-            let spec = configuration.host(mode);
-            let step = ctx.ui.step(&format!("{name}@{}", mode.name()));
+            let spec = matrix::configured(mode, configuration.traces);
+            let name = format!("{name}@{}", mode.name());
+            let step = ctx.ui.step(&name);
             let (verdict, detail) =
                 Verdict::of(host(ctx, built, &spec, &configuration.name, &step));
             step.end(verdict.word());
             row.push(verdict.word().to_owned());
-            results.add(&ctx.ui, format!("{name}@{}", mode.name()), verdict, &detail);
+            results.add(&ctx.ui, name, verdict, &detail);
         }
         rows.push(row);
         drop(built);
@@ -155,13 +150,7 @@ fn test(
     rows
 }
 
-fn host(
-    ctx: &Context,
-    built: &Built,
-    spec: &Spec,
-    name: &str,
-    step: &crate::progress::Step,
-) -> Result<()> {
+fn host(ctx: &Context, built: &Built, spec: &Spec, name: &str, step: &Step) -> Result<()> {
     let mut host = built.host(spec)?;
     host.name = format!("{name}-{}", host.name);
     judge(spec, &boot::boot(ctx, &host, &built.programs, step)?)
@@ -189,7 +178,7 @@ pub fn add(ctx: &Context, configurations: &[Configuration], results: &mut Result
     print!("\n{}", table::render(&head, &rows));
 }
 
-/// Steps that [`add`] takes at most, beyond those of builds.
+/// Steps that [`add`] takes at most: the build of each, and its hosts.
 pub fn steps_to_come(configurations: usize) -> usize {
     configurations * (1 + MODES.len())
 }
@@ -242,7 +231,7 @@ mod tests {
     fn hosts_check_the_registers_and_what_is_counted_of_them() {
         for configuration in list() {
             for mode in MODES {
-                let spec = configuration.host(mode);
+                let spec = matrix::configured(mode, configuration.traces);
                 assert!(spec.lpa2);
                 let steps = &spec.plan.steps;
                 assert!(steps.iter().any(|s| Guests::of_step(&s.name).is_some()));

@@ -276,7 +276,10 @@ const WORLDS: [Mode; 2] = [Mode::Vhe, Mode::Nvhe];
 pub fn configured(mode: Mode, traces: bool) -> Spec {
     let mut steps = contests(mode, Level::Quick.contest_seconds(), 240);
     steps.push(fp_counters(mode, traces));
-    spec(Variant::Rust, mode, Cpu::Max, steps)
+    Spec {
+        lpa2: true,
+        ..spec(Variant::Rust, mode, Cpu::Max, steps)
+    }
 }
 
 /// The modes in which guests with SVE differ; nested is VHE.
