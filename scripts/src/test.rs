@@ -193,7 +193,13 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
             let noticed = mutation::run_on_hosts(ctx, "", MUTANTS_ON_HOSTS);
             add_mutation(ctx, "mutation-hosts", noticed, results);
         }
-        (record.hosts, record.costs) = run_all(ctx, built, level, only, &modes, results)?;
+        if built.kernel(Variant::Rust).is_ok() {
+            (record.hosts, record.costs) = run_all(ctx, built, level, only, &modes, results)?;
+        } else {
+            // Those with C are there to be compared with, and take as long.
+            let why = "not booted: there is no Rust kernel, see build/rust".to_owned();
+            results.add(&ctx.ui, "hosts", Verdict::Failed(why), "");
+        }
     }
     if level != Level::Full {
         let everywhere = kselftests::FULL_ONLY
