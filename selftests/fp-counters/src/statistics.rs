@@ -3,7 +3,10 @@
 //! The counters of this process's only vCPU: among its binary statistics
 //! (Documentation/virt/kvm/api.rst, KVM_GET_STATS_FD), and in debugfs.
 
+use std::collections::HashMap;
+use std::ffi::CStr;
 use std::fs::{self, File};
+use std::mem::offset_of;
 use std::os::fd::{FromRawFd, RawFd};
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
@@ -50,36 +53,37 @@ fn u32_at(bytes: &[u8], offset: usize) -> Result<usize> {
     Ok(u32::from_ne_bytes(*field) as usize)
 }
 
+/// The vCPU's binary statistics. All are numbers of eight bytes; of a histogram, this is
+/// the first.
 fn of_vcpu() -> Result<Counters> {
     // SAFETY: The request takes no argument.
     let fd = unsafe { kvm_get_stats_fd(vcpu()?) }.context("KVM_GET_STATS_FD failed")?;
     // SAFETY: The descriptor is new, and nobody else's.
     let file = unsafe { File::from_raw_fd(fd) };
-    let mut header = [0; size_of::<kvm_stats_header>()];
-    file.read_exact_at(&mut header, 0)
-        .context("cannot read the header of the statistics")?;
-    let name_size = u32_at(&header, std::mem::offset_of!(kvm_stats_header, name_size))?;
-    let count = u32_at(&header, std::mem::offset_of!(kvm_stats_header, num_desc))?;
-    let descriptors = u32_at(&header, std::mem::offset_of!(kvm_stats_header, desc_offset))?;
-    let data = u32_at(&header, std::mem::offset_of!(kvm_stats_header, data_offset))?;
-    let size = size_of::<kvm_stats_desc>() + name_size;
+    let read = |size, offset| -> Result<Vec<u8>> {
+        let mut bytes = vec![0; size];
+        file.read_exact_at(&mut bytes, offset as u64)
+            .context("cannot read the statistics")?;
+        Ok(bytes)
+    };
+    let header = read(size_of::<kvm_stats_header>(), 0)?;
+    let count = u32_at(&header, offset_of!(kvm_stats_header, num_desc))?;
+    let first = u32_at(&header, offset_of!(kvm_stats_header, desc_offset))?;
+    let data = u32_at(&header, offset_of!(kvm_stats_header, data_offset))?;
+    let name = size_of::<kvm_stats_desc>();
+    let size = name + u32_at(&header, offset_of!(kvm_stats_header, name_size))?;
 
+    let mut values = HashMap::new();
+    for descriptor in read(count * size, first)?.chunks_exact(size) {
+        let name = CStr::from_bytes_until_nul(&descriptor[name..])?;
+        let offset = u32_at(descriptor, offset_of!(kvm_stats_desc, offset))?;
+        let value = read(size_of::<u64>(), data + offset)?;
+        let value = value.first_chunk().copied().map(u64::from_ne_bytes);
+        values.insert(name.to_string_lossy().into_owned(), value);
+    }
     Counters::read(|name| {
-        for number in 0..count {
-            let mut descriptor = vec![0; size];
-            file.read_exact_at(&mut descriptor, (descriptors + number * size) as u64)
-                .context("cannot read a descriptor")?;
-            let found = &descriptor[size_of::<kvm_stats_desc>()..];
-            let found = found.split(|byte| *byte == 0).next().unwrap_or_default();
-            if found == name.as_bytes() {
-                let offset = u32_at(&descriptor, std::mem::offset_of!(kvm_stats_desc, offset))?;
-                let mut value = [0; 8];
-                file.read_exact_at(&mut value, (data + offset) as u64)
-                    .context("cannot read the value")?;
-                return Ok(u64::from_ne_bytes(value));
-            }
-        }
-        bail!("the vCPU's statistics do not have it: is this a kernel with CONFIG_KVM_ARM64_RUST?")
+        let value = values.get(name).copied().flatten();
+        value.context("not in the vCPU's statistics: is this a kernel with CONFIG_KVM_ARM64_RUST?")
     })
 }
 
