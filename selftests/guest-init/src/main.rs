@@ -43,6 +43,7 @@ fn run() -> Result<(), Error> {
     system::mount_all()?;
     system::quieten_kernel();
     system::stop_deadline_servers()?;
+    system::allow_slow_cpus()?;
     let cpus = system::cpus()?;
     let lengths = fp::sve_lengths();
     report::send(&Event::Boot {

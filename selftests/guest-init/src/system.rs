@@ -67,7 +67,8 @@ pub fn quieten_kernel() {
 /// It goes by the clock, and a vCPU may be off its CPU for seconds on an emulated host.
 /// If that happens in the handler of the server's timer, which has the timer started
 /// anew, the new time is over before the handler looks, and the kernel warns
-/// (hrtimer_forward() in dl_server_timer()).
+/// (hrtimer_forward() in dl_server_timer()). It guards ordinary tasks against real-time
+/// ones, of which there are none here.
 pub fn stop_deadline_servers() -> Result<(), Error> {
     let debugfs = "/sys/kernel/debug";
     let kind = Some("debugfs");
@@ -92,6 +93,19 @@ pub fn stop_deadline_servers() -> Result<(), Error> {
     Ok(())
 }
 
+/// Has RCU wait longer than its 21 seconds before it warns of a stall, which is no news on
+/// a vCPU that waits for its CPU for seconds. A guest that hangs still tells where, before
+/// those who wait for it give up.
+pub fn allow_slow_cpus() -> Result<(), Error> {
+    let path = "/sys/module/rcupdate/parameters/rcu_cpu_stall_timeout";
+    match fs::write(path, "120") {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(format!("cannot write to {path}: {error}"))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The CPUs that are online.
 pub fn cpus() -> Result<Vec<usize>, Error> {
     let set = sched_getaffinity(Pid::from_raw(0))
@@ -109,14 +123,32 @@ pub fn pin(cpu: usize) -> Result<(), Error> {
         .map_err(|error| format!("cannot run on CPU {cpu}: {error}"))
 }
 
-/// Lets the calling thread take the CPU from every ordinary one at once.
+/// The shortest slice that the scheduler knows, in nanoseconds
+/// (Documentation/scheduler/sched-eevdf.rst).
+const SHORTEST_SLICE: u64 = 100_000;
+
+/// Lets the calling thread take the CPU from others when it wakes up: it asks for shorter
+/// slices than they have.
+///
+/// Not with real-time priority: a thread that accesses devices is ready to run again
+/// whenever the vCPU of a busy host is, and would leave nothing to the others, with RCU's
+/// thread among them. This way it has its share and no more.
 pub fn take_precedence() -> Result<(), Error> {
-    let parameters = libc::sched_param { sched_priority: 1 };
+    let attributes = libc::sched_attr {
+        size: size_of::<libc::sched_attr>() as u32,
+        sched_policy: libc::SCHED_OTHER as u32,
+        sched_flags: 0,
+        sched_nice: 0,
+        sched_priority: 0,
+        sched_runtime: SHORTEST_SLICE,
+        sched_deadline: 0,
+        sched_period: 0,
+    };
     // SAFETY: The structure lives over the call, which only reads it.
-    match unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &parameters) } {
+    match unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &attributes, 0) } {
         0 => Ok(()),
         _ => Err(format!(
-            "cannot take real-time priority: {}",
+            "cannot ask for short slices: {}",
             io::Error::last_os_error()
         )),
     }
@@ -207,5 +239,17 @@ mod tests {
         assert_eq!(timestamp(record), Some(Duration::from_micros(1_848_123)));
         assert_eq!(timestamp(""), None);
         assert_eq!(timestamp("15,339,x,-;"), None);
+    }
+
+    /// One that may take all of a CPU's time does so where device accesses are slow: such
+    /// a guest came to a standstill.
+    #[test]
+    fn a_thread_with_precedence_has_no_more_than_its_share() {
+        let policy = thread::spawn(|| {
+            take_precedence().unwrap();
+            // SAFETY: The call only tells the policy of the calling thread.
+            unsafe { libc::sched_getscheduler(0) }
+        });
+        assert_eq!(policy.join().unwrap(), libc::SCHED_OTHER);
     }
 }
