@@ -11,8 +11,7 @@ use crate::kernel::Kernel;
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::{files, process};
-use anyhow::{ensure, Context as _, Result};
-use std::fs;
+use anyhow::{ensure, Result};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -119,8 +118,7 @@ impl Build {
         let scratch = self.scratch.join(name);
         let sources = self.compiler.sources(&scratch, &self.log, step)?;
         let root = sources.join(self.object.stem).with_extension("rs");
-        let text =
-            fs::read_to_string(&root).with_context(|| format!("cannot read {}", root.display()))?;
+        let text = files::read_text(&root)?;
         files::write_atomic(&root, change(&text)?.as_bytes())?;
         let object =
             self.compiler
@@ -142,8 +140,7 @@ impl Build {
         )?;
         Ok(Checked {
             passed: status.success(),
-            output: fs::read_to_string(&log)
-                .with_context(|| format!("cannot read {}", log.display()))?,
+            output: files::read_text(&log)?,
         })
     }
 }
@@ -185,6 +182,7 @@ fn with_index(text: &str) -> Result<(String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use std::path::Path;
 
     #[test]

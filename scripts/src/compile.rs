@@ -101,7 +101,7 @@ impl Compiler {
     /// What Kbuild keeps of `object`.
     fn saved(&self, object: Object) -> Result<String> {
         let saved = self.out.join(FOLDER).join(format!(".{}.cmd", object.file));
-        fs::read_to_string(&saved).with_context(|| format!("cannot read {}", saved.display()))
+        files::read_text(&saved)
     }
 
     /// What compiles `object` from `sources`, with all results in `scratch`.

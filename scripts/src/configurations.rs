@@ -5,6 +5,7 @@ use crate::boot::{self, Outcome};
 use crate::contest::{self, Guests};
 use crate::context::Context;
 use crate::error::hinted;
+use crate::files;
 use crate::host::Mode;
 use crate::kernel::{self, Variant};
 use crate::matrix;
@@ -15,7 +16,6 @@ use crate::results::Results;
 use crate::table;
 use anyhow::{bail, Context as _, Result};
 use serde::Deserialize;
-use std::fs;
 use std::path::Path;
 
 /// The list, in the checkout.
@@ -46,8 +46,7 @@ struct List {
 /// Reads the list.
 pub fn read(checkout: &Path) -> Result<Vec<Configuration>> {
     let path = checkout.join(LIST);
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(&path)?;
     let list: List = toml::from_str(&text).with_context(|| path.display().to_string())?;
     Ok(list.configuration)
 }

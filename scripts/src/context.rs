@@ -3,6 +3,7 @@
 
 use crate::digest;
 use crate::error::hinted;
+use crate::files;
 use crate::progress::Ui;
 use anyhow::{Context as _, Result};
 use std::fs;
@@ -121,7 +122,7 @@ impl Context {
     /// The options of `scripts/config/NAME`.
     pub fn read_fragment(&self, name: &str) -> Result<String> {
         let path = self.scripts().join("config").join(name);
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+        files::read_text(&path)
     }
 
     /// The log file `name` of this run.

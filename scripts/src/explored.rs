@@ -2,6 +2,7 @@
 //! What the exploration of selftests/simulated-cpu says that it came to.
 
 use crate::context::Context;
+use crate::files;
 use crate::table;
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ pub fn written(ctx: &Context, name: &str) -> Result<String> {
     if !path.exists() {
         return Ok(String::new());
     }
-    fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+    files::read_text(&path)
 }
 
 /// An exploration, by a line of the file.
@@ -56,8 +57,7 @@ pub fn read(ctx: &Context) -> Result<Vec<Explored>> {
             continue;
         }
         let path = entry.path();
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = files::read_text(&path)?;
         all.extend(parse(&text).with_context(|| format!("{} is not right", path.display()))?);
     }
     all.sort_by(|a, b| a.machine.cmp(&b.machine));

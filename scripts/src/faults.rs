@@ -2,9 +2,9 @@
 //! Deliberate defects that the KUnit tests must find. Their names are read
 //! from the sources that define them.
 
+use crate::files;
 use crate::plan::Step;
-use anyhow::{ensure, Context, Result};
-use std::fs;
+use anyhow::{ensure, Result};
 use std::path::Path;
 
 const SOURCE: &str = "arch-arm64-kvm/faults.rs";
@@ -33,8 +33,7 @@ pub fn names(checkout: &Path) -> Result<Vec<String>> {
 
 /// The names of what the kernel source at `path` lets tests switch on.
 pub fn names_in(path: &Path) -> Result<Vec<String>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(path)?;
     let names = parse(&text);
     ensure!(
         !names.is_empty(),

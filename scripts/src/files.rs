@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-//! Files that are whole or not there.
+//! Files: read with an error that names them, written whole or not at all.
 
 use anyhow::{Context, Result};
 use std::fs::{self, File};
@@ -12,6 +12,11 @@ pub fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.push(".");
     name.push(suffix);
     path.with_file_name(name)
+}
+
+/// The text in the file `path`.
+pub fn read_text(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// Writes `bytes` to `path` so that a reader, or a run after a crash, sees the

@@ -6,12 +6,12 @@
 use crate::compile::{self, Compiler, FOLDER};
 use crate::context::Context;
 use crate::error::hinted;
+use crate::files;
 use crate::kernel::{self, Kernel};
 use crate::plan::Verdict;
 use crate::process;
 use crate::progress::Step;
 use anyhow::{Context as _, Result};
-use std::fs;
 use std::path::Path;
 
 /// A part of KVM that both languages have files of.
@@ -351,8 +351,7 @@ fn differences(c: &str, rust: &str) -> Vec<String> {
 fn saved(object: &Path) -> Result<String> {
     let name = object.file_name().context("an object has a name")?;
     let path = object.with_file_name(format!(".{}.cmd", name.to_string_lossy()));
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(&path)?;
     let (_, command) = compile::saved_command(&text).ok_or_else(|| {
         hinted(
             format!("{} does not begin with a command", path.display()),
@@ -395,8 +394,7 @@ impl Part {
                 .args(USERS_FLAGS)
                 .args([format!("IN={folder}"), format!("OBJECT={target}")]);
             process::run(&mut make, &log, step)?;
-            let printed = fs::read_to_string(&log)
-                .with_context(|| format!("cannot read {}", log.display()))?;
+            let printed = files::read_text(&log)?;
             let flags = flags_of(&printed, &target).with_context(|| {
                 hinted(
                     format!("make does not say what flags {target} has: {}", log.display()),

@@ -350,8 +350,7 @@ fn configure(
         .arg("allnoconfig");
     process::run(&mut command, log, step).context("the kernel cannot be configured")?;
     let path = out.join(".config");
-    let config =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let config = files::read_text(&path)?;
     let lost = kconfig::lost(fragment, &config);
     if lost.is_empty() {
         return Ok(());

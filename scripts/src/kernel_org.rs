@@ -93,8 +93,7 @@ pub fn download(folder: &Path, log: &Path, step: &Step) -> Result<PathBuf> {
     let base = format!("{BASE}/v{}.x", SUPPORTED.0);
     let sums = folder.join("sha256sums.asc");
     fetch(&format!("{base}/sha256sums.asc"), &sums, log, step)?;
-    let text =
-        fs::read_to_string(&sums).with_context(|| format!("cannot read {}", sums.display()))?;
+    let text = files::read_text(&sums)?;
     let release = newest(&text).context("kernel.org lists no supported release")?;
     let file = folder.join(&release.name);
     if file.exists() && verify(&file, &release.sha256).is_ok() {

@@ -14,7 +14,6 @@ use crate::progress::Step;
 use crate::side_by_side::side_by_side;
 use crate::{files, process};
 use anyhow::{Context as _, Result};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Name of the test.
@@ -74,7 +73,7 @@ fn saved(kernel: &Kernel, object: &Path) -> Result<String> {
     let saved = out
         .join(object)
         .with_file_name(format!(".{}.cmd", name.to_string_lossy()));
-    fs::read_to_string(&saved).with_context(|| format!("cannot read {}", saved.display()))
+    files::read_text(&saved)
 }
 
 fn lint_object(ctx: &Context, kernel: &Kernel, object: &Path, step: &Step) -> Result<()> {

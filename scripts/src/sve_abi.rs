@@ -2,12 +2,12 @@
 //! selftests/sve-abi on hosts: its steps, and what is made of the errors that
 //! calls at random came to.
 
+use crate::files;
 use crate::host::{Cpu, Mode, VectorLengths};
 use crate::kernel::Variant;
 use crate::plan::{End, Step, Verdict};
 use anyhow::{ensure, Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::Path;
 
 const PROGRAM: &str = "/kvm-rust/bin/sve-abi";
@@ -102,8 +102,7 @@ fn check_errors(end: &End, source: &Path) -> Result<()> {
         }
     }
     let path = source.join("Documentation/virt/kvm/api.rst");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(&path)?;
     for (ioctl, of_ioctl) in &errors {
         let documented = documented(&text, ioctl);
         for errno in of_ioctl {
@@ -146,6 +145,7 @@ fn errno_at<'a>(api: &'a str, rest: &'a str) -> &'a str {
 mod tests {
     use super::*;
     use crate::plan::Event;
+    use std::fs;
 
     const API: &str = "\
 4.82 KVM_ARM_VCPU_INIT

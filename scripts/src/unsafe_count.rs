@@ -4,12 +4,12 @@
 //!
 //! Tokens are looked at, not syntax: what is in a macro counts as well.
 
+use crate::files;
 use crate::table;
-use anyhow::{anyhow, ensure, Context as _, Result};
+use anyhow::{anyhow, ensure, Result};
 use proc_macro2::{Delimiter, Ident, TokenStream, TokenTree};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What code is there for, from the hardware up.
@@ -112,8 +112,7 @@ impl Counts {
         for file in files {
             if let Some(layer) = Layer::of(file) {
                 let full = checkout.join(file);
-                let text = fs::read_to_string(&full)
-                    .with_context(|| format!("cannot read {}", full.display()))?;
+                let text = files::read_text(&full)?;
                 counts.add(layer, &file.display().to_string(), &text)?;
             }
         }

@@ -9,11 +9,11 @@ pub use names::{ids, is_named, stem};
 pub use text::Piece;
 
 use crate::error::hinted;
+use crate::files;
 use anyhow::{ensure, Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
-use std::fs;
 use std::path::Path;
 
 /// Where they are, in the checkout.
@@ -44,8 +44,7 @@ pub struct Behaviour {
 
 /// Reads the list at `path`.
 pub fn read(path: &Path) -> Result<Vec<Behaviour>> {
-    let text =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(path)?;
     parse(&text).with_context(|| format!("{} is not a list of behaviours", path.display()))
 }
 
@@ -108,6 +107,7 @@ impl Behaviour {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
     use walkdir::WalkDir;
 
     const TABLES: &str = "\

@@ -4,11 +4,11 @@
 
 use super::figures::{Figure, Report};
 use super::sizes::Size;
+use crate::files;
 use crate::host::Mode;
 use crate::trace::{Counts, Exit};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
-use std::fs;
 use std::path::Path;
 
 /// Where the list is, in scripts/.
@@ -95,8 +95,7 @@ impl Limit {
 impl Limits {
     /// Reads the list at `path`.
     pub fn read(path: &Path) -> Result<Self> {
-        let text =
-            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = files::read_text(path)?;
         Self::parse(&text).with_context(|| format!("{} is not a list of limits", path.display()))
     }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! What the hypervisor's text takes, and the memory of each vCPU and each CPU.
 
+use crate::files;
 use crate::kernel::Kernel;
 use crate::process;
 use anyhow::{ensure, Context as _, Result};
@@ -137,8 +138,7 @@ fn of_structures(kernel: &Kernel, workplace: &Path) -> Result<Sizes> {
     let (folder, name) = (like.parent(), like.file_name());
     let (folder, name) = (folder.zip(name)).context("it has no name")?;
     let saved = folder.join(format!(".{}.s.cmd", name.to_string_lossy()));
-    let text =
-        fs::read_to_string(&saved).with_context(|| format!("cannot read {}", saved.display()))?;
+    let text = files::read_text(&saved)?;
     let (source, object) = (workplace.join("sizes.c"), workplace.join("sizes.o"));
     fs::write(&source, program()).with_context(|| format!("cannot write {}", source.display()))?;
     let line = command(&text, &source, &object)?;

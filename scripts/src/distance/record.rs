@@ -2,9 +2,9 @@
 //! What C is replaced, and which later changes of it are carried:
 //! scripts/carried.toml.
 
+use crate::files;
 use anyhow::{ensure, Context as _, Result};
 use serde::Deserialize;
-use std::fs;
 use std::path::Path;
 
 /// Where the record is, in the checkout.
@@ -45,8 +45,7 @@ impl Record {
     /// Reads the record of the checkout at `checkout`.
     pub fn read(checkout: &Path) -> Result<Self> {
         let path = checkout.join(PATH);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = files::read_text(&path)?;
         let record = Self::parse(&text).with_context(|| format!("{PATH} is not a record"))?;
         for replaced in &record.replaced {
             for rust in &replaced.rust {

@@ -11,6 +11,7 @@ mod walk;
 
 use crate::compile;
 use crate::context::Context;
+use crate::files;
 use crate::kernel::Kernel;
 use crate::plan::Verdict;
 use crate::source;
@@ -18,7 +19,6 @@ use crate::trace::names::Names;
 use anyhow::{Context as _, Result};
 use code::Code;
 use compare::Glossary;
-use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A piece of assembly that there is in C and in Rust.
@@ -83,8 +83,7 @@ impl Assembly {
 /// The names that the kernel source at `tree` has for things.
 fn glossary(tree: &Path) -> Result<Glossary> {
     let path = tree.join("arch/arm64/tools/cpucaps");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(&path)?;
     // Numbered in their order, see gen-cpucaps.awk there.
     let lines = text.lines().map(str::trim);
     let names = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -27,7 +27,6 @@ use find::Found;
 use judge::{Judge, Judgement};
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::{Path, PathBuf};
 use survivors::Survivor;
 
@@ -120,8 +119,7 @@ fn mutants(ctx: &Context, only: &str) -> Result<Vec<Mutant>> {
             continue;
         }
         let path = ctx.checkout.join(&file);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = files::read_text(&path)?;
         let found = find::find(&text).with_context(|| file.display().to_string())?;
         for found in found {
             mutants.push(Mutant {

@@ -4,9 +4,9 @@
 
 use super::find::Found;
 use super::Mutant;
+use crate::files;
 use anyhow::{ensure, Context as _, Result};
 use serde::Deserialize;
-use std::fs;
 use std::path::Path;
 
 /// Where the list is, in the checkout.
@@ -47,8 +47,7 @@ impl Survivor {
 /// Reads the list of the checkout at `checkout`.
 pub fn read(checkout: &Path) -> Result<Vec<Survivor>> {
     let path = checkout.join(PATH);
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(&path)?;
     parse(&text).with_context(|| format!("{PATH} is not a list of survivors"))
 }
 
@@ -69,6 +68,7 @@ fn parse(text: &str) -> Result<Vec<Survivor>> {
 mod tests {
     use super::super::find::find;
     use super::*;
+    use std::fs;
 
     #[test]
     fn each_needs_a_reason() {

@@ -3,6 +3,7 @@
 
 use super::patch::File;
 use crate::error::hinted;
+use crate::files;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::fs;
@@ -58,8 +59,7 @@ impl Overlay {
                         .unwrap_or_default()
                         .to_string_lossy()
                         .into_owned();
-                    let text = fs::read_to_string(&path)
-                        .with_context(|| format!("cannot read {}", path.display()))?;
+                    let text = files::read_text(&path)?;
                     overlay.patches.push((name, text));
                 }
             }

@@ -3,9 +3,9 @@
 //! scripts/checkpatch-accepted.toml.
 
 use super::checkpatch::Remark;
+use crate::files;
 use anyhow::{ensure, Context as _, Result};
 use serde::Deserialize;
-use std::fs;
 use std::path::Path;
 
 /// Where the list is, in the checkout.
@@ -43,8 +43,7 @@ impl Accepted {
     /// Reads the list of the checkout at `checkout`.
     pub fn read(checkout: &Path) -> Result<Self> {
         let path = checkout.join(PATH);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = files::read_text(&path)?;
         Self::parse(&text).with_context(|| format!("{PATH} is not a list of remarks"))
     }
 

@@ -58,8 +58,7 @@ fn make(ctx: &Context, source: &Source, identity: &Identity, folder: &Path) -> R
         steps.len()
     );
     let cover = mails.remove(0);
-    let text =
-        fs::read_to_string(&cover).with_context(|| format!("cannot read {}", cover.display()))?;
+    let text = files::read_text(&cover)?;
     let mut text = without_new_names(&text);
     text.push_str(&trailers(&series.change_id, base_commit(source).as_deref()));
     fs::write(&cover, text).with_context(|| format!("cannot write {}", cover.display()))?;

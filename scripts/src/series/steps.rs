@@ -3,12 +3,12 @@
 
 use super::mail;
 use crate::error::hinted;
+use crate::files;
 use crate::overlay::patch::{self, FilePatch};
 use crate::overlay::{in_tree, Overlay};
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 /// Where the list is, in the checkout.
@@ -114,8 +114,7 @@ impl Series {
     /// Reads the list of the checkout at `checkout`.
     pub fn read(checkout: &Path) -> Result<Self> {
         let path = checkout.join(PATH);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = files::read_text(&path)?;
         toml::from_str(&text).with_context(|| format!("{PATH} is not a list of steps"))
     }
 

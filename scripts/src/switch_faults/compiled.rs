@@ -7,10 +7,10 @@ use crate::context::Context;
 use crate::digest;
 use crate::earlier::Inputs;
 use crate::entry::{self, Assembly};
+use crate::files;
 use crate::kernel::Kernel;
 use crate::progress::Step;
 use anyhow::{bail, ensure, Context as _, Result};
-use std::fs;
 use std::path::PathBuf;
 
 /// What compiles the object, and what that is held against.
@@ -79,8 +79,7 @@ impl<'a> Compiled<'a> {
         let status =
             self.compiler
                 .try_compile(ctx, assembly.rust, &sources, &scratch, &log, step)?;
-        let text =
-            fs::read_to_string(&log).with_context(|| format!("cannot read {}", log.display()))?;
+        let text = files::read_text(&log)?;
         Ok(Tried {
             object: scratch.join(assembly.rust.file),
             refused: (!status.success()).then_some(text),

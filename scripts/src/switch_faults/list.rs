@@ -2,10 +2,10 @@
 //! The mistakes, and how they are made: scripts/switch-faults.toml.
 
 use crate::error::hinted;
+use crate::files;
 use anyhow::{ensure, Context as _, Result};
 use serde::Deserialize;
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 
 /// Where the list is, in the checkout.
@@ -106,8 +106,7 @@ impl Fault {
     pub fn make_in(&self, folder: &Path) -> Result<()> {
         for (file, text, replacement) in self.changes() {
             let path = folder.join(file);
-            let mut whole = fs::read_to_string(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let mut whole = files::read_text(&path)?;
             let start = place(&whole, file, text)?;
             whole.replace_range(start..start + text.len(), replacement);
             crate::files::write_atomic(&path, whole.as_bytes())?;
@@ -119,8 +118,7 @@ impl Fault {
 /// Reads the list of the checkout at `checkout`.
 pub fn read(checkout: &Path) -> Result<Vec<Fault>> {
     let path = checkout.join(PATH);
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let text = files::read_text(&path)?;
     parse(&text).with_context(|| format!("{PATH} is not a list of faults"))
 }
 
@@ -147,6 +145,7 @@ pub fn parse(text: &str) -> Result<Vec<Fault>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     const LIST: &str = "[[fault]]\nname = 'a'\nfile = 'f.rs'\ntext = '''\none\n'''\n\
         replacement = ''\nwhy = 'w'\njudge = 'simulated-cpu'\nsays = 's'\n";

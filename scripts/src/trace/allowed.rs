@@ -4,10 +4,10 @@
 
 use super::compare::{Difference, Stretch};
 use super::exit::Exit;
+use crate::files;
 use crate::host::{Cpu, Mode};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
-use std::fs;
 use std::path::Path;
 
 /// The list.
@@ -85,8 +85,7 @@ impl Entry {
 impl Allowed {
     /// Reads the list at `path`.
     pub fn read(path: &Path) -> Result<Self> {
-        let text =
-            fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = files::read_text(path)?;
         Self::parse(&text)
             .with_context(|| format!("{} is not a list of differences", path.display()))
     }

@@ -3,9 +3,9 @@
 //! arch/arm64/tools/sysreg and arch/arm64/include/asm/sysreg.h.
 
 use super::insn::{Encoding, System};
-use anyhow::{Context as _, Result};
+use crate::files;
+use anyhow::Result;
 use std::collections::{BTreeMap, HashMap};
-use std::fs;
 use std::path::Path;
 
 /// Registers that the kernel only names to the assembler.
@@ -30,7 +30,7 @@ impl Names {
     pub fn of_tree(tree: &Path) -> Result<Self> {
         let read = |name: &str| {
             let path = tree.join(name);
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))
+            files::read_text(&path)
         };
         let names = Self::parse(
             &read("arch/arm64/tools/sysreg")?,
