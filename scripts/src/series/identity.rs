@@ -5,7 +5,7 @@ use crate::error::hinted;
 use anyhow::Result;
 
 /// Set by scripts/xtask: git's settings of the user are not seen by the tools.
-const VARIABLE: &str = "KVM_RUST_IDENTITY";
+pub const VARIABLE: &str = "KVM_RUST_IDENTITY";
 
 /// A name and an address, as git has them.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 
 mod accepted;
 mod checkpatch;
-mod identity;
+pub mod identity;
 mod lines;
 mod mail;
 mod maintainers;
