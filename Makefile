@@ -15,7 +15,7 @@ FROM ?=
 TO ?=
 
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
-export KDIR LINUX_TARBALL FRAGMENT MIRROR KVM_RUST_CACHE TOOLS
+export KDIR LINUX_TARBALL FRAGMENT OUTPUT MIRROR KVM_RUST_CACHE TOOLS
 
 .PHONY: help run test test-quick test-full report patches configurations distance trace bench mutation mutation-hosts soak
 .PHONY: clean-cache
@@ -79,8 +79,7 @@ trace:
 # All modes, unless one is named on the command line.
 bench:
 	@scripts/xtask bench --cpu '$(CPU)' --exit '$(EXIT)' \
-		$(if $(filter command line environment,$(origin MODE)),--mode '$(MODE)') \
-		$(if $(OUTPUT),--output '$(OUTPUT)')
+		$(if $(filter command line environment,$(origin MODE)),--mode '$(MODE)')
 
 mutation:
 	@scripts/xtask mutation

@@ -192,7 +192,8 @@ enum Command {
         #[arg(long, default_value = "all")]
         exit: String,
     },
-    /// Count what C and Rust execute for each exit, and judge it
+    /// Count what C and Rust execute for each exit, and judge it. bench.json and bench.svg
+    /// come into the folder that OUTPUT names, or that of the logs
     Bench {
         /// vhe, nvhe, hvhe, protected, nested or all
         #[arg(long, default_value = "all")]
@@ -204,10 +205,6 @@ enum Command {
         /// run-idle-fp-guest, run-fp-fp-guest or all
         #[arg(long, default_value = "all")]
         exit: String,
-        /// The folder that bench.json and bench.svg are written to; that of the logs,
-        /// unless it is given
-        #[arg(long)]
-        output: Option<PathBuf>,
         /// Boot all hosts twice: what is counted may differ by less than 1 %
         #[arg(long)]
         check_stable: bool,
@@ -354,7 +351,6 @@ fn execute(arguments: &Arguments) -> Result<bool> {
             mode,
             cpu,
             exit,
-            output,
             check_stable,
         } => {
             let cpu: Cpu = parse("CPU", cpu)?;
@@ -363,7 +359,10 @@ fn execute(arguments: &Arguments) -> Result<bool> {
                 mode => vec![parse("MODE", mode)?],
             };
             let exits = trace::exits(exit, &trace::Exit::ALL)?;
-            return bench::bench(&ctx, cpu, &modes, &exits, output.as_deref(), *check_stable);
+            // Of which scripts/xtask sees to it that it is there, and seen in here.
+            let output = std::env::var_os("OUTPUT").filter(|path| !path.is_empty());
+            let output = output.as_deref().map(Path::new);
+            return bench::bench(&ctx, cpu, &modes, &exits, output, *check_stable);
         }
         Command::Soak {
             hours,
