@@ -129,12 +129,10 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     ctx.ui.expect(
         checks::ALL.len()
             + match level {
-                Level::Full => {
-                    1 + kernel::OTHER_OPTIONS.len()
-                        + configurations::steps_to_come(configurations.len())
-                }
+                Level::Full => 1 + kernel::OTHER_OPTIONS.len(),
                 Level::Quick | Level::Normal => 0,
             }
+            + configurations::steps_to_come(configurations.len())
             + usize::from(with_tests)
             + building
             + proofs

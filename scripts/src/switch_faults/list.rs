@@ -109,7 +109,7 @@ impl Fault {
             let mut whole = files::read_text(&path)?;
             let start = place(&whole, file, text)?;
             whole.replace_range(start..start + text.len(), replacement);
-            crate::files::write_atomic(&path, whole.as_bytes())?;
+            files::write_atomic(&path, whole.as_bytes())?;
         }
         Ok(())
     }

@@ -28,10 +28,7 @@ pub struct Names(BTreeMap<Encoding, String>);
 impl Names {
     /// Reads those of the kernel tree at `tree`.
     pub fn of_tree(tree: &Path) -> Result<Self> {
-        let read = |name: &str| {
-            let path = tree.join(name);
-            files::read_text(&path)
-        };
+        let read = |name: &str| files::read_text(&tree.join(name));
         let names = Self::parse(
             &read("arch/arm64/tools/sysreg")?,
             &read("arch/arm64/include/asm/sysreg.h")?,

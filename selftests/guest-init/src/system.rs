@@ -123,8 +123,8 @@ pub fn pin(cpu: usize) -> Result<(), Error> {
         .map_err(|error| format!("cannot run on CPU {cpu}: {error}"))
 }
 
-/// The shortest slice that the scheduler knows, in nanoseconds
-/// (Documentation/scheduler/sched-eevdf.rst).
+/// The shortest slice that the scheduler gives, in nanoseconds
+/// (__setparam_fair() of kernel/sched/fair.c).
 const SHORTEST_SLICE: u64 = 100_000;
 
 /// Lets the calling thread take the CPU from others when it wakes up: it asks for shorter
