@@ -70,20 +70,24 @@ fn of_vcpu() -> Result<Counters> {
     let count = u32_at(&header, offset_of!(kvm_stats_header, num_desc))?;
     let first = u32_at(&header, offset_of!(kvm_stats_header, desc_offset))?;
     let data = u32_at(&header, offset_of!(kvm_stats_header, data_offset))?;
-    let name = size_of::<kvm_stats_desc>();
-    let size = name + u32_at(&header, offset_of!(kvm_stats_header, name_size))?;
+    let fixed = size_of::<kvm_stats_desc>();
+    let size = fixed + u32_at(&header, offset_of!(kvm_stats_header, name_size))?;
 
-    let mut values = HashMap::new();
+    let mut offsets = HashMap::new();
     for descriptor in read(count * size, first)?.chunks_exact(size) {
-        let name = CStr::from_bytes_until_nul(&descriptor[name..])?;
+        let name = CStr::from_bytes_until_nul(&descriptor[fixed..])?;
         let offset = u32_at(descriptor, offset_of!(kvm_stats_desc, offset))?;
-        let value = read(size_of::<u64>(), data + offset)?;
-        let value = value.first_chunk().copied().map(u64::from_ne_bytes);
-        values.insert(name.to_string_lossy().into_owned(), value);
+        offsets.insert(name.to_string_lossy().into_owned(), offset);
     }
     Counters::read(|name| {
-        let value = values.get(name).copied().flatten();
-        value.context("not in the vCPU's statistics: is this a kernel with CONFIG_KVM_ARM64_RUST?")
+        let offset = offsets.get(name).context(
+            "not in the vCPU's statistics: is this a kernel with CONFIG_KVM_ARM64_RUST?",
+        )?;
+        let value = read(size_of::<u64>(), data + offset)?;
+        let value = value
+            .first_chunk()
+            .context("a statistic has no eight bytes")?;
+        Ok(u64::from_ne_bytes(*value))
     })
 }
 

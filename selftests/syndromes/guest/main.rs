@@ -17,8 +17,8 @@ mod probe;
 mod sequences;
 mod start;
 mod sysreg;
+mod text;
 mod timer;
-mod uart;
 
 use core::arch::asm;
 

@@ -5,7 +5,7 @@
 use std::io::{self, Stdout, Write};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use anyhow::{anyhow, Context, Result};
+use anyhow::{anyhow, ensure, Context, Result};
 use kvm_bindings::{KVM_ARM_IRQ_TYPE_SHIFT, KVM_ARM_IRQ_TYPE_SPI};
 use kvm_ioctls::VmFd;
 use vm_superio::serial::NoEvents;
@@ -48,8 +48,10 @@ impl Write for Lines {
     }
 }
 
+type Uart = Serial<Interrupt, NoEvents, Lines>;
+
 /// The device, shared by all vCPUs.
-pub struct Console(Mutex<Serial<Interrupt, NoEvents, Lines>>);
+pub struct Console(Mutex<Uart>);
 
 impl Console {
     /// Creates the UART of a virtual machine.
@@ -67,12 +69,18 @@ impl Console {
     /// The guest writes to a device register.
     pub fn write(&self, address: u64, data: &[u8]) -> Result<()> {
         let offset = register(address, data)?;
-        self.serial()?
-            .write(offset, data[0])
-            .map_err(|error| anyhow!("cannot write the guest's console: {error}"))
+        let mut serial = self.serial()?;
+        send(&mut serial, offset, data[0])
     }
 
-    fn serial(&self) -> Result<MutexGuard<'_, Serial<Interrupt, NoEvents, Lines>>> {
+    /// The guest writes to [`TEXT`](crate::layout::TEXT).
+    pub fn write_text(&self, data: &[u8]) -> Result<()> {
+        let mut serial = self.serial()?;
+        let mut bytes = text(data)?;
+        bytes.try_for_each(|byte| send(&mut serial, DATA, byte))
+    }
+
+    fn serial(&self) -> Result<MutexGuard<'_, Uart>> {
         self.0
             .lock()
             .map_err(|_| anyhow!("a vCPU thread panicked inside the UART"))
@@ -81,6 +89,24 @@ impl Console {
 
 /// Number of registers of an 8250.
 const REGISTERS: u64 = 8;
+/// The one that takes bytes to send.
+const DATA: u8 = 0;
+
+fn send(uart: &mut Uart, register: u8, byte: u8) -> Result<()> {
+    uart.write(register, byte)
+        .map_err(|error| anyhow!("cannot write the guest's console: {error}"))
+}
+
+/// The text in a write to [`TEXT`](crate::layout::TEXT).
+fn text(data: &[u8]) -> Result<impl Iterator<Item = u8> + '_> {
+    let size = size_of::<u64>();
+    ensure!(
+        data.len() == size,
+        "the guest wrote {} bytes where text comes in {size}",
+        data.len()
+    );
+    Ok(data.iter().copied().filter(|&byte| byte != 0))
+}
 
 /// The UART register at `address`. Its registers are bytes, one after the
 /// other; anything else is a mistake of the guest or of the device tree.
@@ -109,5 +135,14 @@ mod tests {
         assert!(register(UART - 1, &[0]).is_err());
         assert!(register(UART, &[0; 4]).is_err());
         assert!(register(0, &[0]).is_err());
+    }
+
+    #[test]
+    fn text_comes_in_eight_bytes() {
+        let sent: Vec<u8> = text(b"text\n\0\0\0").unwrap().collect();
+        assert_eq!(sent, b"text\n");
+        assert_eq!(text(&[0; 8]).unwrap().count(), 0);
+        assert!(text(b"text").is_err());
+        assert!(text(&[]).is_err());
     }
 }

@@ -30,8 +30,12 @@ pub const MARK_BEGIN: u8 = 1;
 /// What is written after it.
 pub const MARK_END: u8 = 0;
 
+/// Where a bare-metal guest writes text for the console, a register of eight bytes: a write to the
+/// UART is as much of an exit, for one. Bytes that are 0 are none of it.
+pub const TEXT: u64 = MARKS + UART_SIZE;
+
 /// Start of RAM.
 pub const RAM: u64 = 0x4000_0000;
 
 const _: () =
-    assert!(GIC_REDISTRIBUTOR + MAX_CPUS as u64 * GIC_REDISTRIBUTOR_SIZE <= UART && MARKS < RAM);
+    assert!(GIC_REDISTRIBUTOR + MAX_CPUS as u64 * GIC_REDISTRIBUTOR_SIZE <= UART && TEXT < RAM);

@@ -17,7 +17,7 @@ use nix::errno::Errno;
 
 use crate::between::Between;
 use crate::console::Console;
-use crate::layout::MARKS;
+use crate::layout::{MARKS, TEXT};
 use crate::machine::enable_mte;
 use crate::marks::{Mark, Observer};
 use crate::options::{Options, SveLength};
@@ -191,6 +191,7 @@ impl Vcpu {
             match self.0.run() {
                 Ok(VcpuExit::MmioRead(address, data)) => console.read(address, data)?,
                 Ok(VcpuExit::MmioWrite(MARKS, data)) => observer.mark(Mark::of(data)?)?,
+                Ok(VcpuExit::MmioWrite(TEXT, data)) => console.write_text(data)?,
                 Ok(VcpuExit::MmioWrite(address, data)) => console.write(address, data)?,
                 Ok(VcpuExit::SystemEvent(kind, _)) => return system_event(kind),
                 Ok(VcpuExit::Intr) => {}
