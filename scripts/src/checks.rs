@@ -426,16 +426,9 @@ fn test_scripts(ctx: &Context) -> Result<Command> {
 }
 
 fn test_selftests(ctx: &Context) -> Result<Command> {
-    // The crates that programs with vCPUs stand on do not build for another
-    // architecture.
-    let with_vcpus: &[&str] = if cfg!(target_arch = "aarch64") {
-        &[]
-    } else {
-        &[
-            "--exclude=aarch32",
-            "--exclude=hostile-host",
-            "--exclude=vmm",
-        ]
+    let excluded: &[&str] = match cfg!(target_arch = "aarch64") {
+        true => &[],
+        false => &programs::FOR_ARM64,
     };
     let mut command = programs::cargo(ctx, &["test", "--locked", "--workspace"]);
     programs::with_source(ctx, &mut command)?;
@@ -444,7 +437,7 @@ fn test_selftests(ctx: &Context) -> Result<Command> {
             explored::VARIABLE,
             explored::file(ctx, "unit-tests/selftests"),
         )
-        .args(with_vcpus);
+        .args(excluded.iter().map(|name| format!("--exclude={name}")));
     Ok(command)
 }
 
