@@ -234,10 +234,9 @@ mod tests {
     fn behaviours_in_names_are_documented() {
         let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
         let behaviours = behaviours::read(&checkout.join(behaviours::PATH)).unwrap();
-        let contests = [Guests::Ordinary, Guests::Qemu, Guests::Protected];
         let moves = matrix::moves(Level::Full).into_iter().map(Move::name);
         let names = (GUARDS.iter().map(|(name, _)| test_name(name)))
-            .chain(contests.map(|guests| guests.test_name().to_owned()))
+            .chain(Guests::ALL.map(|guests| guests.test_name().to_owned()))
             .chain(moves)
             .chain([sve_abi::ERRORS.to_owned()])
             .chain([format!("{}lie", hostile::PREFIX)]);

@@ -155,16 +155,19 @@ fn qemu_guest(mode: Mode, cpu: Cpu, seconds: u64, full: bool) -> Option<Step> {
     (here || full).then(|| contest::step(Guests::Qemu, seconds, 240))
 }
 
-/// The tests of selftests/ themselves, but for those that need a shell and run
-/// on the building machine only.
+/// A guest that is a hypervisor. With C when there is time: nothing of it is compared.
+fn nested_guest(variant: Variant, mode: Mode, cpu: Cpu, seconds: u64, full: bool) -> Option<Step> {
+    let here = mode == Mode::Nested && cpu == Cpu::Max && (full || variant == Variant::Rust);
+    here.then(|| contest::step(Guests::Nested, seconds, 500))
+}
+
+/// The tests of selftests/ themselves that need a host.
 fn unit_tests(programs: &Programs) -> Result<Vec<Step>> {
-    let mut names = programs.unit_tests()?;
-    names.retain(|name| name != "host-init");
     let step = |name: String| {
         let path = format!("/kvm-rust/tests/{name}");
         Step::new(format!("unit-tests/selftests/{name}"), &[&path], 120)
     };
-    Ok(names.into_iter().map(step).collect())
+    Ok(programs.unit_tests()?.into_iter().map(step).collect())
 }
 
 fn spec(variant: Variant, mode: Mode, cpu: Cpu, steps: Vec<Step>) -> Spec {
@@ -351,6 +354,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
         for variant in [Variant::Rust, Variant::C] {
             let mut steps = contests(mode, seconds, 240);
             steps.extend(qemu_guest(mode, cpu, seconds, full));
+            steps.extend(nested_guest(variant, mode, cpu, seconds, full));
             if cpu == Cpu::CortexA57 {
                 steps.push(aarch32());
             }
@@ -472,6 +476,18 @@ mod tests {
         };
         assert_eq!(guests(Level::Normal), 2 * 5);
         assert_eq!(guests(Level::Full), 2 * 9);
+    }
+
+    #[test]
+    fn a_guest_is_a_hypervisor_where_kvm_lets_it() {
+        let hosts = |level| {
+            let is_nested = |step: &Step| step.name == Guests::Nested.step_name();
+            let mut hosts = hosts_of(level);
+            hosts.retain(|host| host.plan.steps.iter().any(is_nested));
+            hosts.iter().map(Spec::name).collect::<Vec<_>>()
+        };
+        assert_eq!(hosts(Level::Normal), ["rust-nested-max"]);
+        assert_eq!(hosts(Level::Full), ["rust-nested-max", "c-nested-max"]);
     }
 
     #[test]

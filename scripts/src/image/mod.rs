@@ -210,7 +210,14 @@ fn manifest(guest: &Kernel, programs: &Programs) -> Result<Manifest> {
         manifest.file(format!("guest/{name}"), programs.ours.join(name))?;
     }
     manifest.file("guest/Image", guest.image.clone())?;
-    manifest.bytes("guest/initramfs.cpio", guest_initramfs(programs)?);
+    let initramfs = guest_initramfs(programs, &[])?;
+    let nested = [
+        ("kvm-rust/bin/vmm", read(programs.ours.join("vmm"))?),
+        ("kvm-rust/guest/Image", read(guest.image.clone())?),
+        ("kvm-rust/guest/initramfs.cpio", initramfs.clone()),
+    ];
+    manifest.bytes("guest/initramfs.cpio", initramfs);
+    manifest.bytes("guest/hypervisor.cpio", guest_initramfs(programs, &nested)?);
     if let Some(tests) = &programs.tests {
         for test in programs.unit_tests()? {
             manifest.file(format!("tests/{test}"), tests.join(&test))?;
@@ -257,12 +264,17 @@ fn read(path: PathBuf) -> Result<Vec<u8>> {
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn guest_initramfs(programs: &Programs) -> Result<Vec<u8>> {
+/// The initramfs of a guest, with `more` in it if it is to have guests itself.
+fn guest_initramfs(programs: &Programs, more: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    for folder in ["dev", "proc", "sys", "tmp"] {
+    let folders = ["kvm-rust", "kvm-rust/bin", "kvm-rust/guest"];
+    for folder in ["dev", "proc", "sys", "tmp"].into_iter().chain(folders) {
         archive.folder(folder);
     }
     archive.file("init", 0o755, &read(programs.ours.join("guest-init"))?);
+    for (name, content) in more {
+        archive.file(name, 0o755, content);
+    }
     Ok(archive.finish())
 }
 

@@ -92,7 +92,7 @@ impl Machine {
         let vcpus = (0..options.vcpus)
             .map(|index| Vcpu::create(&vm, index, options.real_cpu))
             .collect::<Result<Vec<_>>>()?;
-        let gic = gic::create(&vm)?;
+        let gic = gic::create(&vm, false)?;
         Ok(Self {
             vcpus,
             memory,

@@ -47,10 +47,17 @@ fn command(options: &Options, index: usize, seconds: u64) -> Command {
     match options.vmm {
         Vmm::Ours => {
             let mut command = Command::new("/kvm-rust/bin/vmm");
+            let (initrd, memory, guest) = match options.nested {
+                false => (&options.initrd, "192", ""),
+                true => (&options.nested_initrd, "512", " fp.guest=1"),
+            };
             command
-                .args(["--kernel", &options.kernel, "--initrd", &options.initrd])
-                .args(["--cpus", &cpus, "--memory", "192", "--pin", &pin.join(",")])
-                .args(["--cmdline", &format!("console=ttyS0 {check}")]);
+                .args(["--kernel", &options.kernel, "--initrd", initrd])
+                .args(["--cpus", &cpus, "--memory", memory, "--pin", &pin.join(",")])
+                .args(["--cmdline", &format!("console=ttyS0 {check}{guest}")]);
+            if options.nested {
+                command.arg("--el2");
+            }
             if options.protected {
                 command.arg("--protected");
             }

@@ -37,6 +37,9 @@ pub struct Options {
     /// Make the guests of our VMM protected VMs
     #[arg(long)]
     pub protected: bool,
+    /// Make the guests of our VMM hypervisors, each with a guest of its own
+    #[arg(long, conflicts_with = "protected")]
+    pub nested: bool,
     /// Do not use the FP registers in softirqs
     #[arg(long)]
     pub no_neon: bool,
@@ -49,6 +52,9 @@ pub struct Options {
     /// Guest initramfs
     #[arg(long, default_value = "/kvm-rust/guest/initramfs.cpio")]
     pub initrd: String,
+    /// That of guests that are hypervisors
+    #[arg(long, default_value = "/kvm-rust/guest/hypervisor.cpio")]
+    pub nested_initrd: String,
 }
 
 /// Other things than a contest that the program can do.

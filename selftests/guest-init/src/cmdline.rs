@@ -16,6 +16,8 @@ pub struct Settings {
     pub threads: usize,
     /// Number of the first thread's pattern.
     pub seed: u16,
+    /// Whether to have a guest meanwhile, which needs EL2.
+    pub guest: bool,
 }
 
 impl Settings {
@@ -31,6 +33,7 @@ impl Settings {
             seconds: 0,
             threads: 2,
             seed: 1,
+            guest: false,
         };
         for word in cmdline.split_whitespace() {
             let Some((name, value)) = word.strip_prefix("fp.").and_then(|w| w.split_once('='))
@@ -41,7 +44,11 @@ impl Settings {
                 "seconds" => settings.seconds = number(word, value)?,
                 "threads" => settings.threads = number(word, value)?,
                 "seed" => settings.seed = number(word, value)?,
-                _ => return Err(format!("{word}: not a setting (seconds, threads, seed)")),
+                "guest" => settings.guest = number::<u8>(word, value)? != 0,
+                _ => {
+                    let known = "seconds, threads, seed, guest";
+                    return Err(format!("{word}: not a setting ({known})"));
+                }
             }
         }
         if settings.threads == 0 {
@@ -66,8 +73,12 @@ mod tests {
             seconds: 5,
             threads: 2,
             seed: 300,
+            guest: false,
         };
         assert_eq!(settings, expected);
+        let settings = Settings::parse("fp.guest=1 fp.seconds=5 fp.seed=300").unwrap();
+        let guest = true;
+        assert_eq!(settings, Settings { guest, ..expected });
     }
 
     #[test]

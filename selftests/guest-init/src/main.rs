@@ -14,9 +14,12 @@
 //! - `fp.threads=N`: checking threads for each CPU, default 2
 //! - `fp.seed=N`: number of the first thread's pattern, default 1; guests with
 //!   different ones can tell a value of another guest by its pattern
+//! - `fp.guest=1`: be a hypervisor, with a guest that checks at the same time and
+//!   whose reports are passed on
 
 mod check;
 mod cmdline;
+mod guest;
 mod report;
 mod system;
 
@@ -46,6 +49,12 @@ fn run() -> Result<(), Error> {
     system::allow_slow_cpus()?;
     let cpus = system::cpus()?;
     let lengths = fp::sve_lengths();
+    let settings = Settings::read()?;
+    // Whoever waits for this guest waits for its guest, too.
+    let guest = match settings.guest {
+        true => Some(guest::Guest::start(&settings)?),
+        false => None,
+    };
     report::send(&Event::Boot {
         uptime_ms: system::uptime()?.as_millis() as u64,
         cpus: cpus.len(),
@@ -55,7 +64,6 @@ fn run() -> Result<(), Error> {
         kernel: system::kernel_release()?,
     });
 
-    let settings = Settings::read()?;
     if settings.seconds > 0 {
         let duration = Duration::from_secs(settings.seconds);
         let result = check::run(duration, &settings, &cpus, &lengths)?;
@@ -68,5 +76,5 @@ fn run() -> Result<(), Error> {
             sve_lengths: result.lengths,
         });
     }
-    Ok(())
+    guest.map_or(Ok(()), guest::Guest::finish)
 }

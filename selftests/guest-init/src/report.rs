@@ -11,6 +11,9 @@ use serde::Serialize;
 /// What went wrong, for the report.
 pub type Error = String;
 
+/// How lines with a report begin.
+const PREFIX: &str = "guest: ";
+
 /// A report.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
@@ -72,11 +75,21 @@ pub enum Event {
 pub fn send(event: &Event) {
     let object = serde_json::to_string(event)
         .unwrap_or_else(|error| format!(r#"{{"event":"error","message":"{error}"}}"#));
+    send_line(&format!("{PREFIX}{object}"));
+}
+
+/// As [`send`], of a line that has been made elsewhere.
+pub fn send_line(line: &str) {
     let mut out = io::stdout().lock();
     // Nobody is left to be told when the console does not work.
-    let _ = out.write_all(format!("guest: {object}\n").as_bytes());
+    let _ = out.write_all(format!("{line}\n").as_bytes());
     let _ = out.flush();
     let _ = tcdrain(&out);
+}
+
+/// The object of the report in a line, if it has one.
+pub fn of_line(line: &str) -> Option<&str> {
+    line.strip_prefix(PREFIX)
 }
 
 #[cfg(test)]

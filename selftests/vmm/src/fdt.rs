@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use vm_fdt::FdtWriter;
 
 use crate::layout::{
-    GIC_DISTRIBUTOR, GIC_DISTRIBUTOR_SIZE, GIC_REDISTRIBUTOR, GIC_REDISTRIBUTOR_SIZE, RAM, UART,
-    UART_SIZE, UART_SPI,
+    GIC_DISTRIBUTOR, GIC_DISTRIBUTOR_SIZE, GIC_MAINTENANCE_PPI, GIC_REDISTRIBUTOR,
+    GIC_REDISTRIBUTOR_SIZE, RAM, UART, UART_SIZE, UART_SPI,
 };
 use crate::memory::Placement;
 
@@ -20,8 +20,8 @@ const EDGE_RISING: u32 = 1;
 const LEVEL_HIGH: u32 = 4;
 
 /// The architected timers' PPIs in the order of the binding: secure physical,
-/// non-secure physical, virtual, hypervisor.
-const TIMER_PPIS: [u32; 4] = [13, 14, 11, 10];
+/// non-secure physical, virtual, hypervisor, and its virtual one.
+const TIMER_PPIS: [u32; 5] = [13, 14, 11, 10, 12];
 
 /// Input clock of a PC's 8250. Nothing here depends on it: no real line has to
 /// be driven, but the guest's driver wants to compute a divisor.
@@ -37,6 +37,8 @@ pub struct Guest<'a> {
     pub memory: u64,
     /// Where the initramfs is.
     pub placement: &'a Placement,
+    /// Whether it has EL2.
+    pub el2: bool,
 }
 
 /// Makes the flattened device tree.
@@ -90,7 +92,8 @@ fn write(guest: &Guest<'_>) -> vm_fdt::FdtWriterResult<Vec<u8>> {
         "compatible",
         vec!["arm,psci-1.0".into(), "arm,psci-0.2".into()],
     )?;
-    fdt.property_string("method", "hvc")?;
+    // To a guest with EL2, HVC is a call of its own.
+    fdt.property_string("method", if guest.el2 { "smc" } else { "hvc" })?;
     fdt.end_node(node)?;
 
     let node = fdt.begin_node(&format!("interrupt-controller@{GIC_DISTRIBUTOR:x}"))?;
@@ -98,6 +101,9 @@ fn write(guest: &Guest<'_>) -> vm_fdt::FdtWriterResult<Vec<u8>> {
     fdt.property_null("interrupt-controller")?;
     fdt.property_u32("#interrupt-cells", 3)?;
     fdt.property_phandle(GIC_PHANDLE)?;
+    if guest.el2 {
+        fdt.property_array_u32("interrupts", &[PPI, GIC_MAINTENANCE_PPI, LEVEL_HIGH])?;
+    }
     fdt.property_array_u64(
         "reg",
         &[
@@ -112,7 +118,8 @@ fn write(guest: &Guest<'_>) -> vm_fdt::FdtWriterResult<Vec<u8>> {
     let node = fdt.begin_node("timer")?;
     fdt.property_string("compatible", "arm,armv8-timer")?;
     fdt.property_null("always-on")?;
-    let interrupts: Vec<u32> = TIMER_PPIS
+    let timers = TIMER_PPIS.len() - usize::from(!guest.el2);
+    let interrupts: Vec<u32> = TIMER_PPIS[..timers]
         .iter()
         .flat_map(|ppi| [PPI, *ppi, LEVEL_HIGH])
         .collect();
@@ -146,6 +153,7 @@ mod tests {
             affinities: &[0, 1],
             memory: 64 << 20,
             placement: &placement,
+            el2: false,
         };
         let blob = build(&guest).unwrap();
         assert_eq!(blob[..4], [0xd0, 0x0d, 0xfe, 0xed]);

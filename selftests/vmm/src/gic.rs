@@ -6,18 +6,22 @@ use anyhow::{Context, Result};
 use kvm_bindings::{
     kvm_create_device, kvm_device_attr, kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V3,
     KVM_DEV_ARM_VGIC_CTRL_INIT, KVM_DEV_ARM_VGIC_GRP_ADDR, KVM_DEV_ARM_VGIC_GRP_CTRL,
-    KVM_DEV_ARM_VGIC_GRP_NR_IRQS, KVM_VGIC_V3_ADDR_TYPE_DIST, KVM_VGIC_V3_ADDR_TYPE_REDIST,
+    KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, KVM_DEV_ARM_VGIC_GRP_NR_IRQS, KVM_VGIC_V3_ADDR_TYPE_DIST,
+    KVM_VGIC_V3_ADDR_TYPE_REDIST,
 };
 use kvm_ioctls::{DeviceFd, VmFd};
 
-use crate::layout::{GIC_DISTRIBUTOR, GIC_REDISTRIBUTOR};
+use crate::layout::{GIC_DISTRIBUTOR, GIC_MAINTENANCE_PPI, GIC_REDISTRIBUTOR};
 
 /// All interrupts, SGIs and PPIs included; KVM's smallest number.
 const INTERRUPTS: u32 = 64;
 
-/// Creates and initialises the GIC. All vCPUs must have been created before,
-/// and none of them may have run.
-pub fn create(vm: &VmFd) -> Result<DeviceFd> {
+/// Number of the first PPI among all interrupts.
+const FIRST_PPI: u32 = 16;
+
+/// Creates and initialises the GIC, with what a guest with `el2` needs to have guests. All vCPUs
+/// must have been created before, and none of them may have run.
+pub fn create(vm: &VmFd, el2: bool) -> Result<DeviceFd> {
     let mut device = kvm_create_device {
         type_: kvm_device_type_KVM_DEV_TYPE_ARM_VGIC_V3,
         ..Default::default()
@@ -33,6 +37,11 @@ pub fn create(vm: &VmFd) -> Result<DeviceFd> {
     ] {
         set(&gic, KVM_DEV_ARM_VGIC_GRP_ADDR, kind, &address)
             .with_context(|| format!("cannot put the GIC at {address:#x}"))?;
+    }
+    if el2 {
+        let interrupt = FIRST_PPI + GIC_MAINTENANCE_PPI;
+        set(&gic, KVM_DEV_ARM_VGIC_GRP_MAINT_IRQ, 0, &interrupt)
+            .context("cannot set the GIC's maintenance interrupt")?;
     }
     set(
         &gic,

@@ -34,6 +34,9 @@ pub const MARK_END: u8 = 0;
 /// UART is as much of an exit, for one. Bytes that are 0 are none of it.
 pub const TEXT: u64 = MARKS + UART_SIZE;
 
+/// The GIC's maintenance interrupt, of a guest with EL2: a PPI.
+pub const GIC_MAINTENANCE_PPI: u32 = 9;
+
 /// Start of RAM.
 pub const RAM: u64 = 0x4000_0000;
 

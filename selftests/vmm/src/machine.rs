@@ -94,7 +94,7 @@ impl Machine {
         let vcpus = (0..options.cpus)
             .map(|index| Vcpu::create(&vm, index, &features))
             .collect::<Result<Vec<_>>>()?;
-        let gic = gic::create(&vm)?;
+        let gic = gic::create(&vm, options.el2)?;
         let console = Console::new(vm);
 
         let affinities = vcpus
@@ -106,6 +106,7 @@ impl Machine {
             affinities: &affinities,
             memory: size,
             placement: &placement,
+            el2: options.el2,
         })?;
         memory::write_fdt(&memory, &placement, &blob)?;
         vcpus[0].set_entry(entry, placement.fdt)?;

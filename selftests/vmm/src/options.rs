@@ -53,6 +53,10 @@ pub struct Options {
     #[arg(long)]
     pub no_lor: bool,
 
+    /// Give the guest EL2, so that it can have guests itself (the host needs kvm-arm.mode=nested)
+    #[arg(long, conflicts_with = "protected")]
+    pub el2: bool,
+
     /// Make it a protected VM (the host needs kvm-arm.mode=protected)
     #[arg(long)]
     pub protected: bool,

@@ -6,7 +6,7 @@ use std::mem::offset_of;
 
 use anyhow::{anyhow, bail, ensure, Context, Result};
 use kvm_bindings::{
-    kvm_regs, kvm_vcpu_init, KVM_ARM_VCPU_POWER_OFF, KVM_ARM_VCPU_PSCI_0_2,
+    kvm_regs, kvm_vcpu_init, KVM_ARM_VCPU_HAS_EL2, KVM_ARM_VCPU_POWER_OFF, KVM_ARM_VCPU_PSCI_0_2,
     KVM_ARM_VCPU_PTRAUTH_ADDRESS, KVM_ARM_VCPU_PTRAUTH_GENERIC, KVM_ARM_VCPU_SVE, KVM_CAP_ARM_MTE,
     KVM_CAP_ARM_PTRAUTH_ADDRESS, KVM_CAP_ARM_PTRAUTH_GENERIC, KVM_CAP_ARM_SVE, KVM_REG_ARM64,
     KVM_REG_ARM64_SVE, KVM_REG_ARM64_SYSREG, KVM_REG_ARM_CORE, KVM_REG_SIZE_U512, KVM_REG_SIZE_U64,
@@ -21,6 +21,9 @@ use crate::layout::{MARKS, TEXT};
 use crate::machine::enable_mte;
 use crate::marks::{Mark, Observer};
 use crate::options::{Options, SveLength};
+
+/// KVM_CAP_ARM_EL2, which kvm-bindings does not have yet.
+const CAP_EL2: u32 = 240;
 
 /// KVM_REG_ARM64_SVE_VLS: a bit for each vector length, in quadwords less one.
 const SVE_VLS: u64 = KVM_REG_ARM64 | KVM_REG_SIZE_U512 | KVM_REG_ARM64_SVE as u64 | 0xffff;
@@ -90,6 +93,14 @@ impl Features {
                 "the guest cannot have SVE: {refusal} (use --sve-vl off)"
             );
             add(KVM_ARM_VCPU_SVE);
+        }
+
+        if options.el2 {
+            ensure!(
+                offered(CAP_EL2),
+                "the guest cannot have EL2: {refusal} (boot the host with kvm-arm.mode=nested)"
+            );
+            add(KVM_ARM_VCPU_HAS_EL2);
         }
 
         if options.mte {
