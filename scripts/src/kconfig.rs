@@ -26,9 +26,29 @@ pub fn lost(fragment: &str, config: &str) -> Vec<String> {
         .collect()
 }
 
+/// Options of our own, in which variants of the kernel differ.
+const OURS: &str = "CONFIG_KVM_ARM64_RUST";
+
+/// The lines of `fragment` that say nothing of our own code.
+pub fn common(fragment: &str) -> Vec<String> {
+    let lines = settings(fragment).filter(|(option, _)| !option.starts_with(OURS));
+    lines
+        .map(|(option, value)| format!("{option}={value}"))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::lost;
+    use super::{common, lost};
+
+    #[test]
+    fn variants_differ_in_our_own_options() {
+        let rust = "# text\nCONFIG_HZ_250=y\nCONFIG_KVM_ARM64_RUST=y\n";
+        let faults = format!("{rust}CONFIG_KVM_ARM64_RUST_FAULTS=y\n");
+        assert_eq!(common(rust), ["CONFIG_HZ_250=y"]);
+        assert_eq!(common(rust), common(&faults));
+        assert_ne!(common(rust), common("CONFIG_HZ_100=y\n"));
+    }
 
     #[test]
     fn every_lost_option_is_named() {

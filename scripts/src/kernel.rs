@@ -151,7 +151,7 @@ fn program_exists(name: &str) -> bool {
 }
 
 /// What compilers there are: another one means another build.
-fn toolchain() -> String {
+pub fn toolchain() -> String {
     ["rustc", "clang", "ld.lld", "bindgen"]
         .iter()
         .map(|tool| process::output(Command::new(tool).arg("--version")).unwrap_or_default())
@@ -215,13 +215,21 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     files::remove_all(&stamp)?;
     let step = ctx.ui.step(&format!("kernel {}", variant.name()));
     let log = ctx.log(&format!("kernel-{}", variant.name()));
+    if common_options(&out).is_some_and(|old| old != kconfig::common(&fragment))
+        && SEEDS
+            .iter()
+            .any(|&other| has_options(ctx, other, &fragment))
+    {
+        // All would be compiled again, and has been there.
+        files::remove_all(&out)?;
+    }
     if !out.exists() {
         disk::need(
             &ctx.cache,
             DISK_MIB,
             &format!("the kernel {}", variant.name()),
         )?;
-        seed(ctx, &out, variant, &log, &step)?;
+        seed(ctx, &out, variant, &fragment, &log, &step)?;
     }
     configure(ctx, &tree, &out, &fragment, &log, &step)?;
     let mut make = make(ctx, &tree.path, &out);
@@ -303,17 +311,42 @@ fn fragment_of(ctx: &Context, variant: Variant) -> Result<String> {
     Ok(text)
 }
 
+/// Variants that another one may begin as a copy of.
+const SEEDS: [Variant; 3] = [Variant::Rust, Variant::C, Variant::Faults];
+
+/// The options that a build folder was configured with and that any variant can have.
+fn common_options(out: &Path) -> Option<Vec<String>> {
+    let fragment = fs::read_to_string(out.join("fragment.config")).ok()?;
+    Some(kconfig::common(&fragment))
+}
+
+/// Whether `variant` has been built, with those of `fragment` that any variant can have.
+fn has_options(ctx: &Context, variant: Variant, fragment: &str) -> bool {
+    let out = folder(ctx, variant);
+    files::beside(&out, "stamp").exists()
+        && common_options(&out).is_some_and(|options| options == kconfig::common(fragment))
+}
+
 /// Starts a build folder as a copy of one that has been built: only what
 /// depends on the options that differ is then compiled again.
-fn seed(ctx: &Context, out: &Path, variant: Variant, log: &Path, step: &Step) -> Result<()> {
+fn seed(
+    ctx: &Context,
+    out: &Path,
+    variant: Variant,
+    fragment: &str,
+    log: &Path,
+    step: &Step,
+) -> Result<()> {
     if variant.is_built_alone() {
         return Ok(());
     }
-    for other in [Variant::Rust, Variant::C, Variant::Faults] {
+    let mut others = SEEDS.to_vec();
+    others
+        .retain(|&other| other != variant && files::beside(&folder(ctx, other), "stamp").exists());
+    // Those that have most in common with it come first.
+    others.sort_by_key(|&other| !has_options(ctx, other, fragment));
+    if let Some(&other) = others.first() {
         let from = folder(ctx, other);
-        if other == variant || !files::beside(&from, "stamp").exists() {
-            continue;
-        }
         let _lock = Lock::take(
             &ctx.ui,
             &files::beside(&from, "lock"),
@@ -328,7 +361,7 @@ fn seed(ctx: &Context, out: &Path, variant: Variant, log: &Path, step: &Step) ->
             .arg(&from)
             .arg(&partial);
         process::run(&mut command, log, step)?;
-        return fs::rename(&partial, out).with_context(|| format!("cannot name {}", out.display()));
+        fs::rename(&partial, out).with_context(|| format!("cannot name {}", out.display()))?;
     }
     Ok(())
 }
@@ -348,9 +381,39 @@ fn configure(
     command
         .arg(format!("KCONFIG_ALLCONFIG={}", file.display()))
         .arg("allnoconfig");
-    process::run(&mut command, log, step).context("the kernel cannot be configured")?;
-    let path = out.join(".config");
-    let config = files::read_text(&path)?;
+    configured(&mut command, out, fragment, log, step)
+}
+
+/// Configures the build folder `out` as `base`, the whole configuration of a kernel that is
+/// about the same, with the options of `fragment`.
+pub fn configure_like(
+    ctx: &Context,
+    tree: &Tree,
+    out: &Path,
+    (base, fragment): (&str, &str),
+    log: &Path,
+    step: &Step,
+) -> Result<()> {
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    // The later of two lines for an option is what counts.
+    files::write_atomic(
+        &out.join(".config"),
+        format!("{base}\n{fragment}").as_bytes(),
+    )?;
+    let mut command = make(ctx, &tree.path, out);
+    configured(command.arg("olddefconfig"), out, fragment, log, step)
+}
+
+/// Runs `command`, which writes the .config of `out`. What `fragment` asks for must be in it.
+fn configured(
+    command: &mut Command,
+    out: &Path,
+    fragment: &str,
+    log: &Path,
+    step: &Step,
+) -> Result<()> {
+    process::run(command, log, step).context("the kernel cannot be configured")?;
+    let config = files::read_text(&out.join(".config"))?;
     let lost = kconfig::lost(fragment, &config);
     if lost.is_empty() {
         return Ok(());
