@@ -17,7 +17,7 @@ TO ?=
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT OUTPUT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full report patches configurations distance trace bench mutation mutation-hosts soak
+.PHONY: help run test test-quick test-full report patches configurations deb distance trace bench mutation mutation-hosts soak
 .PHONY: clean-cache
 
 help:
@@ -30,6 +30,7 @@ help:
 	@echo 'make report      a page of what the last of these tests came to, and where it is'
 	@echo 'make patches     patches that can be sent, in steps, with a cover letter'
 	@echo 'make configurations  build and boot kernels with options that people have; NAMES=...'
+	@echo 'make deb         Debian packages of a kernel for servers, from what Debian configures'
 	@echo 'make distance    what changed in the C that is replaced, FROM one kernel TO another;'
 	@echo '                 KDIR=tree has the history, BASE=revision is the kernel that this is for'
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
@@ -69,6 +70,9 @@ patches:
 
 configurations:
 	@scripts/xtask configurations $(NAMES)
+
+deb:
+	@scripts/xtask deb
 
 distance:
 	@scripts/xtask distance --from '$(FROM)' --to '$(TO)' $(if $(BASE),--base '$(BASE)')

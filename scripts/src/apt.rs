@@ -103,6 +103,8 @@ impl Apt {
                 set("Dir::Etc::sourcelist", &list.display().to_string()),
                 set("Dir::Etc::sourceparts", "-"),
                 set("Acquire::Languages", "none"),
+                // Next to the machine's own, whether or not it is one of dpkg's.
+                set("APT::Architectures::", "arm64"),
                 set("Acquire::Retries", "2"),
                 set("Acquire::http::Timeout", "30"),
                 set("Acquire::https::Timeout", "30"),

@@ -22,6 +22,7 @@ mod console;
 mod contest;
 mod context;
 mod cpio;
+mod deb;
 mod digest;
 mod disk;
 mod distance;
@@ -112,6 +113,8 @@ enum Command {
         /// Names of those in scripts/configurations.toml; all if there is none
         names: Vec<String>,
     },
+    /// Build Debian packages of a server's kernel, and print where they are
+    Deb,
     /// List what changed between two kernels in the C that is replaced; KDIR has the history
     Distance {
         /// The older kernel
@@ -257,6 +260,7 @@ impl Command {
             Self::Apply { .. } => "apply",
             Self::Patches => "patches",
             Self::Configurations { .. } => "configurations",
+            Self::Deb => "deb",
             Self::Distance { .. } => "distance",
             Self::Build { .. } => "build",
             Self::RustAnalyzer => "rust-analyzer",
@@ -309,6 +313,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         Command::Apply { reverse, tree } => apply(&ctx, tree, *reverse)?,
         Command::Patches => return series::patches(&ctx),
         Command::Configurations { names } => return configurations::run(&ctx, names),
+        Command::Deb => deb::deb(&ctx)?,
         Command::Distance { from, to, base } => {
             distance::distance(&ctx, from, to, base.as_deref())?
         }

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+//! `make deb`: a Debian package of the kernel that Debian has for servers in the cloud, with KVM's
+//! world switch in Rust.
+
+use crate::apt::Apt;
+use crate::context::Context;
+use crate::lock::Lock;
+use crate::progress::Step;
+use crate::source::{self, Source};
+use crate::tree::{self, Tree};
+use crate::version::SUPPORTED;
+use crate::{digest, disk, files, kernel, process, table};
+use anyhow::{ensure, Context as _, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+/// What Debian calls the configuration: without the drivers of boards, with those of servers that
+/// are rented.
+const FLAVOUR: &str = "cloud-arm64";
+/// What it is changed by.
+const FRAGMENT: &str = "deb.config";
+/// Space that the build takes, with the packages.
+const DISK_MIB: u64 = 10_000;
+/// Profiles of `make bindeb-pkg`. The package of headers has programs for arm64 in it that are
+/// linked with libraries, which a machine of another architecture has not.
+const PROFILES: &str = "cross pkg.linux-upstream.nokernelheaders";
+
+/// Steps that it takes: the configuration, the kernel, and the packages.
+const STEPS: usize = 3;
+
+/// Where things are.
+struct Place {
+    /// The packages, and what is below.
+    folder: PathBuf,
+    /// The build folder: `make bindeb-pkg` puts packages beside it.
+    out: PathBuf,
+    /// Has what the packages were made from.
+    stamp: PathBuf,
+}
+
+impl Place {
+    fn of(ctx: &Context) -> Self {
+        let folder = ctx.cache.join("build").join("deb");
+        Self {
+            out: folder.join("linux"),
+            stamp: folder.join("stamp"),
+            folder,
+        }
+    }
+
+    /// The packages that are there.
+    fn packages(&self) -> Result<Vec<PathBuf>> {
+        with_extension(&self.folder, &["deb"])
+    }
+}
+
+/// The files in `folder` with these extensions, in the order of their names.
+fn with_extension(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let mut found = Vec::new();
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("cannot read {}", folder.display()))?
+            .path();
+        let extension = path.extension().unwrap_or_default();
+        if extensions.iter().any(|wanted| extension == *wanted) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Debian's configuration, from its package.
+fn base(ctx: &Context, log: &Path, step: &Step) -> Result<String> {
+    let package = format!("linux-config-{}.{}", SUPPORTED.0, SUPPORTED.1);
+    let downloads = ctx.cache.join("download");
+    let deb = Apt::new(ctx)?.download(&format!("{package}:arm64"), &downloads, log, step)?;
+    let member = format!("./usr/src/{package}/config.arm64_none_{FLAVOUR}.xz");
+    let script = "set -o pipefail; dpkg-deb --fsys-tarfile \"$1\" | tar -xO \"$2\" | xz -dc";
+    let mut command = Command::new("bash");
+    command.args(["-c", script, "bash"]).arg(&deb).arg(&member);
+    let text = process::output(&mut command)
+        .with_context(|| format!("no configuration {FLAVOUR} in {}", deb.display()))?;
+    ensure!(
+        text.contains("\nCONFIG_KVM=y\n"),
+        "the configuration {FLAVOUR} in {} has no KVM",
+        deb.display()
+    );
+    Ok(text)
+}
+
+/// `make` with what decides how packages are called.
+fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
+    let mut command = kernel::make(ctx, &tree.path, out);
+    command
+        .env("KDEB_CHANGELOG_DIST", crate::apt::SUITE)
+        .env("DEB_BUILD_PROFILES", PROFILES)
+        // As `make` says it, without each command.
+        .env("DEB_BUILD_OPTIONS", "terse");
+    command
+}
+
+/// Builds the packages, unless they are there.
+fn build(ctx: &Context, place: &Place) -> Result<()> {
+    let Place { folder, out, stamp } = place;
+    let source: Source = source::find(ctx)?;
+    let tree = tree::prepare(ctx, &source)?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let _lock = Lock::take(&ctx.ui, &folder.join("lock"), "the packages")?;
+    if !out.exists() {
+        disk::need(&ctx.cache, DISK_MIB, "the packages")?;
+    }
+
+    let step = ctx.ui.step("configuration");
+    let log = ctx.log("deb-configuration");
+    let base = base(ctx, &log, &step)?;
+    let mut fragment = ctx.read_fragment(FRAGMENT)?;
+    fragment.push_str(ctx.fragment.as_deref().unwrap_or_default());
+    let signature = digest::of_bytes(
+        format!(
+            "{}\n{base}\n{fragment}\n{}",
+            tree.signature,
+            kernel::toolchain()
+        )
+        .as_bytes(),
+    );
+    if fs::read_to_string(stamp).is_ok_and(|s| s == signature) && !place.packages()?.is_empty() {
+        step.end("as before");
+        return Ok(());
+    }
+    files::remove_all(stamp)?;
+    kernel::configure_like(ctx, &tree, out, (&base, &fragment), &log, &step)?;
+    step.end(FLAVOUR);
+
+    let step = ctx.ui.step("kernel and modules");
+    let log = ctx.log("deb-kernel");
+    process::run(make(ctx, &tree, out).arg("all"), &log, &step)
+        .context("the kernel does not build")?;
+    step.end("built");
+
+    let step = ctx.ui.step("packages");
+    let log = ctx.log("deb-packages");
+    for old in with_extension(folder, &["deb", "changes", "buildinfo"])? {
+        files::remove_all(&old)?;
+    }
+    process::run(make(ctx, &tree, out).arg("bindeb-pkg"), &log, &step)
+        .context("the packages cannot be made")?;
+    files::write_atomic(stamp, signature.as_bytes())?;
+    step.end("made");
+    Ok(())
+}
+
+/// What is in a folder, in MiB.
+fn size_mib(folder: &Path) -> u64 {
+    let files = walkdir::WalkDir::new(folder).into_iter().flatten();
+    let sizes = files.filter_map(|entry| Some(entry.metadata().ok()?.len()));
+    sizes.sum::<u64>() >> 20
+}
+
+/// Builds the packages and says where they are.
+pub fn deb(ctx: &Context) -> Result<()> {
+    let start = Instant::now();
+    ctx.ui.expect(source::steps_to_come(ctx) + STEPS);
+    let place = Place::of(ctx);
+    build(ctx, &place)?;
+    let mut rows = Vec::new();
+    for package in place.packages()? {
+        let size = fs::metadata(&package).map_or(0, |m| m.len() >> 20);
+        rows.push(vec![package.display().to_string(), format!("{size} MiB")]);
+    }
+    print!("\n{}", table::render(&["package", "size"], &rows));
+    println!(
+        "built in {} min, with {} MiB in {}",
+        start.elapsed().as_secs().div_ceil(60),
+        size_mib(&place.folder),
+        place.folder.display()
+    );
+    println!("on the machine: sudo apt install ./linux-image-*-kvm-rust_*_arm64.deb, and boot it");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_found_by_their_extension() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.deb", "a.deb", "a.changes", "stamp", "linux"] {
+            fs::write(dir.path().join(name), "").unwrap();
+        }
+        let names = |extensions: &[&str]| -> Vec<String> {
+            let found = with_extension(dir.path(), extensions).unwrap();
+            let name = |p: &PathBuf| p.file_name().unwrap().to_string_lossy().into_owned();
+            found.iter().map(name).collect()
+        };
+        assert_eq!(names(&["deb"]), ["a.deb", "b.deb"]);
+        assert_eq!(names(&["changes", "buildinfo"]), ["a.changes"]);
+    }
+
+    #[test]
+    fn a_kernel_of_servers_has_the_rust() {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let text = files::read_text(&scripts.join("config").join(FRAGMENT)).unwrap();
+        assert!(text.contains("\nCONFIG_KVM_ARM64_RUST=y\n"));
+    }
+}
