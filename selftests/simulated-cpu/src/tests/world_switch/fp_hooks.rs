@@ -175,6 +175,20 @@ fn b01_b17_the_tasks_state_stays_if_the_guest_uses_no_fp() {
 }
 
 #[test]
+fn b01_registers_that_are_saved_for_the_guest_are_nobodys() {
+    for (mode, pkvm) in MODES {
+        let (mut host, _) = with_task(mode, pkvm);
+        host.load(0);
+        assert_eq!(*host.owner_for_kernel(), HOSTS, "{mode:?} {pkvm}");
+        // It was left because it wants them.
+        host.vcpus[0].vcpu.arch.has_used_fp = true;
+        host.ctxsync_fp(0);
+        assert!(fp_core_was_called(&mut host), "{mode:?} {pkvm}");
+        assert_eq!(*host.owner_for_kernel(), FREE, "{mode:?} {pkvm}");
+    }
+}
+
+#[test]
 fn b05_b17_the_guests_first_use_has_the_fp_core_save_all_that_the_task_has() {
     for (mode, pkvm) in MODES {
         let (mut host, task) = with_task(mode, pkvm);

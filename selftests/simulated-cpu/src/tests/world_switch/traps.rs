@@ -7,9 +7,9 @@ use super::super::machine::{self, mark, Level};
 use super::super::{names, runner};
 use super::fp_state::kept;
 use super::symbols::__kvm_hyp_host_vector;
-use super::{c, trap, FP_ASIMD, IRQ};
+use super::{all_features, c, plain, trap, FP_ASIMD, IRQ};
 use crate::arm64::registers::HCR_EL2;
-use crate::{bindings, Mode};
+use crate::{bindings, Access, Mode};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 
@@ -411,4 +411,35 @@ fn traps_are_the_vcpus_while_it_runs_and_the_hosts_afterwards() {
         Ok(())
     });
     outcome.unwrap_or_else(|e| panic!("{e}"));
+}
+
+/// Runs the guest once, and returns whether that reads `HCRX_EL2`.
+fn reads_hcrx(host: &mut Host) -> bool {
+    let is_there = |host: &mut Host| {
+        let is_hcrx =
+            |access: &Access| matches!(access, Access::Read { name, .. } if *name == "HCRX_EL2");
+        host.cpu().trace().iter().any(is_hcrx)
+    };
+    // Each of them begins a trace.
+    host.load(0);
+    let by_load = is_there(host);
+    host.enter(0, &mut |_, _| IRQ);
+    let by_entry = is_there(host);
+    host.put(0);
+    by_load || by_entry || is_there(host)
+}
+
+#[test]
+fn what_the_host_has_in_registers_of_traps_is_read_once_where_they_are() {
+    for mode in Mode::ALL {
+        for has_hcx in [false, true] {
+            let guest = plain(machine::Features::default());
+            let mut host = Host::with_guests(all_features(mode, false), &[guest]);
+            if has_hcx {
+                host.cpu().add_capability(bindings::ARM64_HAS_HCX);
+            }
+            assert_eq!(reads_hcrx(&mut host), has_hcx, "the first time: {mode:?}");
+            assert!(!reads_hcrx(&mut host), "once more: {mode:?}");
+        }
+    }
 }
