@@ -212,13 +212,18 @@ macro_rules! static_branch_unlikely {
     }};
 }
 
-/// The kernel's `declare_trace!`: events are not looked at.
+/// The kernel's `declare_trace!`, for events of a vCPU, of which the second argument says what
+/// they are.
 #[macro_export]
 macro_rules! declare_trace {
-    ($($(#[$attribute:meta])* unsafe fn $name:ident($($argument:ident: $type:ty),* $(,)?);)*) => {
+    ($($(#[$attribute:meta])* unsafe fn $name:ident(
+        $vcpu_id:ident: c_int, $event:ident: c_uint $(,)?
+    );)*) => {
         $(
             $(#[$attribute])*
-            unsafe fn $name($(_: $type),*) {}
+            unsafe fn $name(_: c_int, $event: c_uint) {
+                $crate::tracepoint::count($event);
+            }
         )*
     };
 }
@@ -226,4 +231,23 @@ macro_rules! declare_trace {
 /// Tracepoints.
 pub mod tracepoint {
     pub use crate::declare_trace;
+    use std::cell::Cell;
+
+    thread_local! {
+        /// How often each event was traced.
+        static TRACED: Cell<[u64; 5]> = const { Cell::new([0; 5]) };
+    }
+
+    /// Counts an event.
+    pub fn count(event: u32) {
+        let mut traced = TRACED.get();
+        traced[event as usize] += 1;
+        TRACED.set(traced);
+    }
+
+    /// How often each event was traced in this thread.
+    #[cfg(test)]
+    pub fn traced() -> [u64; 5] {
+        TRACED.get()
+    }
 }

@@ -8,7 +8,7 @@ use super::{all_features, plain, trap, traps_once, FP_ASIMD, IRQ, MODES, TRAP};
 use crate::interrupt::local_interrupt_disable;
 use crate::preempt::with_preemption_disabled;
 use crate::view::Vcpu;
-use crate::{bindings, fp_core, fpsimd, Access, Mode, SVCR_SM, SVCR_ZA};
+use crate::{bindings, fp_core, fpsimd, tracepoint, Access, Mode, SVCR_SM, SVCR_ZA};
 
 impl Host {
     /// Calls a hook for a vCPU, where `host_data_ptr()` is about the copy that
@@ -397,8 +397,9 @@ fn bug_a_kernel_thread_runs_no_vcpu() {
 }
 
 #[test]
-fn b26_what_becomes_of_the_registers_is_counted() {
+fn b26_what_becomes_of_the_registers_is_counted_and_traced() {
     for (mode, pkvm) in MODES {
+        let before = tracepoint::traced();
         let (mut host, task) = with_task(mode, pkvm);
         // [kept, saved, loaded, taken, put, exits]
         let mut expected = [0; 6];
@@ -413,6 +414,12 @@ fn b26_what_becomes_of_the_registers_is_counted() {
                 stat.fp_exits,
             ];
             assert_eq!(found, expected, "{when}: {mode:?} {pkvm}");
+            // Each is traced when it is counted, but for exits, of which there are too many.
+            let mut traced = tracepoint::traced();
+            for (count, before) in traced.iter_mut().zip(before) {
+                *count -= before;
+            }
+            assert_eq!(traced, expected[..5], "{when}: {mode:?} {pkvm}");
         };
         let add = |expected: &mut [u64; 6], of: [u64; 6]| {
             // Under pKVM the host only knows that its state stays.
