@@ -64,6 +64,9 @@ pub fn step(guests: Guests, seconds: u64, allowance_s: u64) -> Step {
     Step::new(guests.step_name(), &argv, seconds + allowance_s)
 }
 
+/// Seconds for a guest to boot and then its own guest, as the allowance of [`step`].
+pub const NESTED_ALLOWANCE_S: u64 = 500;
+
 /// What the contest reports.
 #[derive(Debug, Clone, Default, Deserialize, PartialEq)]
 pub struct Report {

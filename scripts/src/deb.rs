@@ -2,14 +2,13 @@
 //! `make deb`: a Debian package of the kernel that Debian has for servers in the cloud, with KVM's
 //! world switch in Rust.
 
-use crate::apt::Apt;
+use crate::apt::{self, Apt};
 use crate::context::Context;
 use crate::lock::Lock;
 use crate::progress::Step;
-use crate::source::{self, Source};
 use crate::tree::{self, Tree};
 use crate::version::SUPPORTED;
-use crate::{digest, disk, files, kernel, process, table};
+use crate::{digest, disk, files, kernel, process, source, table};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,7 +96,7 @@ fn base(ctx: &Context, log: &Path, step: &Step) -> Result<String> {
 fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
     let mut command = kernel::make(ctx, &tree.path, out);
     command
-        .env("KDEB_CHANGELOG_DIST", crate::apt::SUITE)
+        .env("KDEB_CHANGELOG_DIST", apt::SUITE)
         .env("DEB_BUILD_PROFILES", PROFILES)
         // As `make` says it, without each command.
         .env("DEB_BUILD_OPTIONS", "terse");
@@ -107,8 +106,7 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
 /// Builds the packages, unless they are there.
 fn build(ctx: &Context, place: &Place) -> Result<()> {
     let Place { folder, out, stamp } = place;
-    let source: Source = source::find(ctx)?;
-    let tree = tree::prepare(ctx, &source)?;
+    let tree = tree::prepare(ctx, &source::find(ctx)?)?;
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let _lock = Lock::take(&ctx.ui, &folder.join("lock"), "the packages")?;
     if !out.exists() {

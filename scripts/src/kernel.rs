@@ -340,12 +340,11 @@ fn seed(
     if variant.is_built_alone() {
         return Ok(());
     }
-    let mut others = SEEDS.to_vec();
-    others
-        .retain(|&other| other != variant && files::beside(&folder(ctx, other), "stamp").exists());
-    // Those that have most in common with it come first.
-    others.sort_by_key(|&other| !has_options(ctx, other, fragment));
-    if let Some(&other) = others.first() {
+    let is_built = |other: Variant| files::beside(&folder(ctx, other), "stamp").exists();
+    let others = SEEDS.into_iter();
+    let others = others.filter(|&other| other != variant && is_built(other));
+    // One with the same options before any other.
+    if let Some(other) = others.min_by_key(|&other| !has_options(ctx, other, fragment)) {
         let from = folder(ctx, other);
         let _lock = Lock::take(
             &ctx.ui,

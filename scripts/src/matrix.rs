@@ -158,7 +158,7 @@ fn qemu_guest(mode: Mode, cpu: Cpu, seconds: u64, full: bool) -> Option<Step> {
 /// A guest that is a hypervisor. With C when there is time: nothing of it is compared.
 fn nested_guest(variant: Variant, mode: Mode, cpu: Cpu, seconds: u64, full: bool) -> Option<Step> {
     let here = mode == Mode::Nested && cpu == Cpu::Max && (full || variant == Variant::Rust);
-    here.then(|| contest::step(Guests::Nested, seconds, 500))
+    here.then(|| contest::step(Guests::Nested, seconds, contest::NESTED_ALLOWANCE_S))
 }
 
 /// The tests of selftests/ themselves that need a host.

@@ -16,8 +16,6 @@ use anyhow::Result;
 const SECONDS: u64 = 15;
 /// Time for the guests to boot.
 const ALLOWANCE_S: u64 = 180;
-/// Time for a guest and then its own guest to boot.
-const NESTED_ALLOWANCE_S: u64 = 500;
 
 /// Boots the host and runs the contest. True if all held.
 pub fn run(ctx: &Context, mode: Mode, cpu: Cpu) -> Result<bool> {
@@ -34,7 +32,11 @@ pub fn run(ctx: &Context, mode: Mode, cpu: Cpu) -> Result<bool> {
         steps.push(contest::step(Guests::Protected, SECONDS, ALLOWANCE_S));
     }
     if mode == Mode::Nested {
-        steps.push(contest::step(Guests::Nested, SECONDS, NESTED_ALLOWANCE_S));
+        steps.push(contest::step(
+            Guests::Nested,
+            SECONDS,
+            contest::NESTED_ALLOWANCE_S,
+        ));
     }
     let spec = Spec {
         variant: Variant::Rust,
