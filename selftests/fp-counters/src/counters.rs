@@ -66,6 +66,22 @@ impl fmt::Display for Counters {
     }
 }
 
+/// What came of a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// What KVM counted between its marks.
+    pub counters: Counters,
+    /// Times that the vCPU's thread lost the CPU meanwhile. It is put then, and loaded when it
+    /// goes on, unless it is in userspace.
+    pub switches: u64,
+}
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; CPU lost {}", self.counters, self.switches)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,7 +23,7 @@ use anyhow::{bail, Context, Result};
 use clap::Parser;
 
 use crate::case::Case;
-use crate::counters::Counters;
+use crate::counters::Counted;
 
 /// Checks what KVM counts and traces of the FP registers against what guests do.
 #[derive(Debug, Parser)]
@@ -53,7 +53,7 @@ fn one(_: Case, _: bool) -> Result<()> {
 }
 
 /// Runs the guest of `case` in a process of its own.
-fn counted(case: Case, trace: bool) -> Result<Counters> {
+fn counted(case: Case, trace: bool) -> Result<Counted> {
     let program = std::env::current_exe().context("cannot tell where this program is")?;
     let mut command = Command::new(program);
     command.args(["--one", case.name()]);

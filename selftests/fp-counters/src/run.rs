@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{anyhow, ensure, Context, Result};
 use clap::Parser;
+use nix::sys::resource::{getrusage, UsageWho};
 use vmm::marks::{Mark, Observer};
 
 use crate::case::Case;
-use crate::counters::Counters;
+use crate::counters::{Counted, Counters};
 use crate::statistics;
 use crate::trace::Trace;
 
@@ -26,7 +27,8 @@ const SOFTIRQ_PERIOD: &str = "/sys/kernel/debug/neon_softirq/period_us";
 struct Found {
     trace: Option<Trace>,
     begin: Option<Counters>,
-    counted: Option<Counters>,
+    switches_at_begin: i64,
+    counted: Option<Counted>,
     traced: Option<Counters>,
 }
 
@@ -42,6 +44,12 @@ impl Watch {
             .lock()
             .map_err(|_| anyhow!("the vCPU's thread panicked"))
     }
+}
+
+/// Times that the calling thread lost the CPU.
+fn switches() -> Result<i64> {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).context("getrusage failed")?;
+    Ok(usage.voluntary_context_switches() + usage.involuntary_context_switches())
 }
 
 fn let_softirqs_use_fp(period: &str) -> Result<()> {
@@ -62,18 +70,23 @@ impl Observer for Watch {
     fn mark(&self, mark: Mark) -> Result<()> {
         // The vCPU is put: nothing is counted before it runs again.
         let mut found = self.found()?;
-        let counters = statistics::read()?;
         match mark {
             Mark::Begin => {
-                found.begin = Some(counters);
+                found.begin = Some(statistics::read()?);
                 if self.traces {
                     found.trace = Some(Trace::start()?);
                 }
+                found.switches_at_begin = switches()?;
             }
             Mark::End => {
+                let switches = switches()? - found.switches_at_begin;
+                let counters = statistics::read()?;
                 found.traced = found.trace.take().map(Trace::end).transpose()?;
                 let begin = found.begin.context("the guest ends before it begins")?;
-                found.counted = Some(counters.since(begin).context("a counter went backwards")?);
+                found.counted = Some(Counted {
+                    counters: counters.since(begin).context("a counter went backwards")?,
+                    switches: u64::try_from(switches).context("getrusage went backwards")?,
+                });
             }
         }
         Ok(())
@@ -82,7 +95,7 @@ impl Observer for Watch {
 
 /// Runs the guest of `case`, and returns what was counted. If `traces`, the trace event must
 /// tell the same.
-pub fn run(case: Case, traces: bool) -> Result<Counters> {
+pub fn run(case: Case, traces: bool) -> Result<Counted> {
     let mut arguments = vec!["vmm", "--kernel", case.guest(), "--timeout", TIMEOUT_S];
     arguments.extend(["--pin", "0", "--realtime"]);
     if case == Case::VmmUsesFp {
@@ -106,7 +119,7 @@ pub fn run(case: Case, traces: bool) -> Result<Counters> {
         let traced = found.traced.context("nothing was traced")?;
         let expected = Counters {
             exits: 0,
-            ..counted
+            ..counted.counters
         };
         ensure!(
             traced == expected,
