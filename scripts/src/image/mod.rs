@@ -267,9 +267,13 @@ fn read(path: PathBuf) -> Result<Vec<u8>> {
 /// The initramfs of a guest, with `more` in it if it is to have guests itself.
 fn guest_initramfs(programs: &Programs, more: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
-    let folders = ["kvm-rust", "kvm-rust/bin", "kvm-rust/guest"];
-    for folder in ["dev", "proc", "sys", "tmp"].into_iter().chain(folders) {
+    for folder in ["dev", "proc", "sys", "tmp"] {
         archive.folder(folder);
+    }
+    if !more.is_empty() {
+        for folder in ["kvm-rust", "kvm-rust/bin", "kvm-rust/guest"] {
+            archive.folder(folder);
+        }
     }
     archive.file("init", 0o755, &read(programs.ours.join("guest-init"))?);
     for (name, content) in more {

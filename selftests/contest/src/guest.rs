@@ -9,10 +9,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{bail, Context, Result};
+use guest_init::report::{self, Event};
 
 use crate::affinity;
 use crate::options::{Options, Vmm};
-use crate::report::{parse, Line, Report};
 
 /// Lines of a guest that could not be started properly, for the error.
 const LAST_LINES: usize = 8;
@@ -24,6 +24,12 @@ pub struct Played {
     pub boot: Duration,
     pub checks: u64,
     pub corruptions: u64,
+}
+
+/// A line of a guest's console.
+enum Line {
+    Report(Event),
+    Other(String),
 }
 
 /// A guest that runs.
@@ -103,7 +109,10 @@ impl Guest {
                 let text = String::from_utf8_lossy(&line);
                 let text = text.trim_end();
                 println!("{prefix}: {text}");
-                let line = parse(text);
+                let line = match report::of_line(text) {
+                    Some(event) => Line::Report(event),
+                    None => Line::Other(text.to_owned()),
+                };
                 if sender.send(line).is_err() {
                     break;
                 }
@@ -122,7 +131,7 @@ impl Guest {
     /// Waits for the guest's userspace.
     pub fn wait_for_boot(&mut self, limit: Duration) -> Result<()> {
         match self.next_report(self.started + limit)? {
-            Report::Boot {} => {
+            Event::Boot { .. } => {
                 self.boot = Some(self.started.elapsed());
                 Ok(())
             }
@@ -140,14 +149,15 @@ impl Guest {
         };
         loop {
             match self.next_report(deadline)? {
-                Report::Fp {
+                Event::Fp {
                     checks,
                     corruptions,
+                    ..
                 } => {
                     result.checks += checks;
                     result.corruptions += corruptions;
                 }
-                Report::Corruption {
+                Event::Corruption {
                     thread,
                     register,
                     expected,
@@ -158,9 +168,9 @@ impl Guest {
                     self.name,
                     owner.as_deref().unwrap_or("nobody's"),
                 ),
-                Report::Error { message } => bail!("{}: {message}", self.name),
-                Report::Boot {} => bail!("{}: booted twice", self.name),
-                Report::Done => break,
+                Event::Error { message } => bail!("{}: {message}", self.name),
+                Event::Boot { .. } => bail!("{}: booted twice", self.name),
+                Event::Done => break,
             }
         }
         if result.checks == 0 {
@@ -181,7 +191,7 @@ impl Guest {
         )
     }
 
-    fn next_report(&mut self, deadline: Instant) -> Result<Report> {
+    fn next_report(&mut self, deadline: Instant) -> Result<Event> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.lines.recv_timeout(left) {

@@ -14,7 +14,6 @@ mod host_task;
 mod kernel_programs;
 mod neon;
 mod options;
-mod report;
 
 use std::process::ExitCode;
 use std::time::Duration;

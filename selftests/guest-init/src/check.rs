@@ -11,9 +11,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use fp::{Checker, Mismatch, Mode, Tally};
+use guest_init::report::{self, Error, Event};
 
 use crate::cmdline::Settings;
-use crate::report::{self, Error, Event};
 use crate::system;
 
 /// Corruptions that are reported one by one. A broken kernel makes thousands.

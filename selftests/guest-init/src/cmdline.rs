@@ -5,7 +5,7 @@
 use std::fs;
 use std::str::FromStr;
 
-use crate::report::Error;
+use guest_init::report::Error;
 
 /// What to check, and how long.
 #[derive(Debug, PartialEq, Eq)]

@@ -5,10 +5,9 @@
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use serde::Deserialize;
+use guest_init::report::{self, Error, Event};
 
 use crate::cmdline::Settings;
-use crate::report::{self, Error};
 
 /// The VMM and what it boots, where an image of the host has them, too.
 const VMM: &str = "/kvm-rust/bin/vmm";
@@ -24,22 +23,6 @@ const SEEDS: u16 = 50;
 pub struct Guest {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
-}
-
-/// What is looked at in a report of it.
-#[derive(Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Event {
-    Boot {},
-    Corruption {},
-    Fp { checks: u64 },
-    Error { message: String },
-    Done,
-}
-
-/// The report in a line of its console.
-fn event(line: &str) -> Option<Event> {
-    serde_json::from_str(report::of_line(line)?).ok()
 }
 
 impl Guest {
@@ -64,7 +47,7 @@ impl Guest {
         };
         loop {
             match guest.next()? {
-                (_, Some(Event::Boot {})) => return Ok(guest),
+                (_, Some(Event::Boot { .. })) => return Ok(guest),
                 (line, Some(_)) => return Err(format!("before it had booted: {line}")),
                 (_, None) => {}
             }
@@ -76,13 +59,13 @@ impl Guest {
         let mut checked = 0;
         loop {
             match self.next()? {
-                (line, Some(Event::Fp { checks })) => {
+                (line, Some(Event::Fp { checks, .. })) => {
                     checked += checks;
                     report::send_line(&line);
                 }
-                (line, Some(Event::Corruption {})) => report::send_line(&line),
+                (line, Some(Event::Corruption { .. })) => report::send_line(&line),
                 (_, Some(Event::Error { message })) => return Err(format!("its guest: {message}")),
-                (_, Some(Event::Boot {})) => return Err("its guest booted twice".into()),
+                (_, Some(Event::Boot { .. })) => return Err("its guest booted twice".into()),
                 (_, Some(Event::Done)) => break,
                 (_, None) => {}
             }
@@ -102,30 +85,11 @@ impl Guest {
         let line = self.lines.next().ok_or("its guest ended early")?;
         let line = line.map_err(|error| format!("cannot read from {VMM}: {error}"))?;
         let line = line.trim_end().to_owned();
-        let event = event(&line);
+        let event = report::of_line(&line);
         if event.is_none() {
             // What the kernel says there, whose way down here is long.
             eprintln!("guest of the guest: {line}");
         }
         Ok((line, event))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn reports_are_understood() {
-        let of = |text: &str| event(&format!("guest: {text}"));
-        let fp = r#"{"event":"fp","seconds":1,"threads":2,"checks":7,"corruptions":1}"#;
-        assert!(matches!(of(fp), Some(Event::Fp { checks: 7 })));
-        let boot = r#"{"event":"boot","uptime_ms":7,"cpus":1,"sve_vl":0}"#;
-        assert!(matches!(of(boot), Some(Event::Boot {})));
-        assert!(matches!(of(r#"{"event":"done"}"#), Some(Event::Done)));
-        let corruption = r#"{"event":"corruption","thread":1,"register":"V0"}"#;
-        assert!(matches!(of(corruption), Some(Event::Corruption {})));
-        assert!(of("[    0.1] something else").is_none());
-        assert!(event("[    0.1] something else").is_none());
     }
 }

@@ -20,13 +20,13 @@
 mod check;
 mod cmdline;
 mod guest;
-mod report;
 mod system;
 
 use std::time::Duration;
 
+use guest_init::report::{self, Error, Event};
+
 use crate::cmdline::Settings;
-use crate::report::{Error, Event};
 
 fn main() {
     let end = match run() {

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! Reports for whoever reads the console.
+//! Reports for whoever reads the console, one a line.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
 
 use nix::sys::termios::tcdrain;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What went wrong, for the report.
 pub type Error = String;
@@ -15,7 +15,7 @@ pub type Error = String;
 const PREFIX: &str = "guest: ";
 
 /// A report.
-#[derive(Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 pub enum Event {
     /// The guest has reached userspace.
@@ -87,9 +87,9 @@ pub fn send_line(line: &str) {
     let _ = tcdrain(&out);
 }
 
-/// The object of the report in a line, if it has one.
-pub fn of_line(line: &str) -> Option<&str> {
-    line.strip_prefix(PREFIX)
+/// The report in a line of a console, if that is one.
+pub fn of_line(line: &str) -> Option<Event> {
+    serde_json::from_str(line.strip_prefix(PREFIX)?).ok()
 }
 
 #[cfg(test)]
@@ -115,5 +115,31 @@ mod tests {
                 r#""mte":false,"pauth":true,"kernel":"7.3.4"}"#
             )
         );
+    }
+
+    #[test]
+    fn reports_are_told_from_other_lines() {
+        let fp = Event::Fp {
+            seconds: 1,
+            threads: 2,
+            checks: 7,
+            corruptions: 1,
+            device_reads: 3,
+            sve_lengths: [16, 32].into(),
+        };
+        let corruption = Event::Corruption {
+            thread: 1,
+            register: "V0".into(),
+            expected: "00".into(),
+            found: "01".into(),
+            owner: None,
+        };
+        for event in [fp, corruption, Event::Done] {
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(of_line(&format!("guest: {text}")), Some(event));
+            assert_eq!(of_line(&text), None);
+        }
+        assert_eq!(of_line("[    0.1] guest: x"), None);
+        assert_eq!(of_line("guest: x"), None);
     }
 }

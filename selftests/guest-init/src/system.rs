@@ -9,14 +9,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::thread;
 use std::time::Duration;
 
+use guest_init::report::Error;
 use nix::errno::Errno;
 use nix::mount::{mount, MsFlags};
 use nix::sched::{sched_getaffinity, sched_setaffinity, CpuSet};
 use nix::sys::reboot::{reboot, RebootMode};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
-
-use crate::report::Error;
 
 const HWCAP_PACA: u64 = 1 << 30;
 const HWCAP2_MTE: u64 = 1 << 18;

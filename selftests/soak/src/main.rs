@@ -24,9 +24,6 @@ mod processes;
 mod reclaim;
 mod registers;
 mod regset;
-#[path = "../../contest/src/report.rs"]
-#[allow(dead_code, reason = "the contest prints what a corruption was")]
-mod report;
 mod soak;
 mod subjects;
 mod system;

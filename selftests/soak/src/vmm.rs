@@ -11,10 +11,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use guest_init::report::{self, Event};
 
 use crate::end::{Ended, Meaning};
 use crate::processes::{Kind, Process};
-use crate::report::{parse, Line, Report};
 use crate::soak::Soak;
 use crate::system;
 
@@ -147,12 +147,13 @@ impl Start {
     }
 
     fn take(&self, ended: &mut Ended, text: String) {
-        match (self.counts, parse(&text)) {
+        match (self.counts, report::of_line(&text)) {
             (
                 Counts::Reports,
-                Line::Report(Report::Fp {
+                Some(Event::Fp {
                     checks,
                     corruptions,
+                    ..
                 }),
             ) => {
                 ended.checks += checks;
@@ -160,7 +161,7 @@ impl Start {
                 ended.corruptions = ended.corruptions.max(corruptions);
                 return;
             }
-            (Counts::Reports, Line::Report(Report::Corruption { .. })) => {
+            (Counts::Reports, Some(Event::Corruption { .. })) => {
                 ended.corruptions += 1;
             }
             (Counts::Result, _) => {
@@ -232,7 +233,10 @@ mod tests {
             r#"guest: {"event":"corruption","thread":1,"register":"v0","#,
             r#""expected":"00","found":"01","owner":null}"#
         );
-        let fp = r#"guest: {"event":"fp","checks":9,"corruptions":3}"#;
+        let fp = concat!(
+            r#"guest: {"event":"fp","seconds":1,"threads":2,"checks":9,"corruptions":3,"#,
+            r#""device_reads":0,"sve_lengths":[]}"#
+        );
         let ended = taken(Counts::Reports, &["x", corruption, fp]);
         assert_eq!((ended.checks, ended.corruptions), (9, 3));
         // Killed before the last report.
