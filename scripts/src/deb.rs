@@ -73,8 +73,19 @@ fn with_extension(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Debian's configuration, from its package.
+/// Debian's configuration. It is fetched once, as the kernel source is.
 fn base(ctx: &Context, log: &Path, step: &Step) -> Result<String> {
+    let kept = ctx.cache.join("source").join(format!("config-{FLAVOUR}"));
+    if let Ok(text) = fs::read_to_string(&kept) {
+        return Ok(text);
+    }
+    let text = fetch(ctx, log, step)?;
+    files::write_atomic(&kept, text.as_bytes())?;
+    Ok(text)
+}
+
+/// Debian's configuration, from its package.
+fn fetch(ctx: &Context, log: &Path, step: &Step) -> Result<String> {
     let package = format!("linux-config-{}.{}", SUPPORTED.0, SUPPORTED.1);
     let downloads = ctx.cache.join("download");
     let deb = Apt::new(ctx)?.download(&format!("{package}:arm64"), &downloads, log, step)?;
@@ -184,6 +195,7 @@ pub fn deb(ctx: &Context) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::earlier::tests::context;
 
     #[test]
     fn packages_are_found_by_their_extension() {
@@ -198,6 +210,22 @@ mod tests {
         };
         assert_eq!(names(&["deb"]), ["a.deb", "b.deb"]);
         assert_eq!(names(&["changes", "buildinfo"]), ["a.changes"]);
+    }
+
+    #[test]
+    fn the_configuration_is_fetched_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let ctx = context(dir.path(), "a");
+        fs::create_dir_all(ctx.cache.join("source")).unwrap();
+        fs::write(
+            ctx.cache.join("source/config-cloud-arm64"),
+            "CONFIG_KVM=y\n",
+        )
+        .unwrap();
+        let step = ctx.ui.step("configuration");
+        let text = base(&ctx, &ctx.log("deb-configuration"), &step).unwrap();
+        step.end("as before");
+        assert_eq!(text, "CONFIG_KVM=y\n");
     }
 
     #[test]
