@@ -106,6 +106,11 @@ impl Results {
         self.tests.push(test);
     }
 
+    /// Adds what came elsewhere, and has been printed.
+    pub fn append(&mut self, mut others: Self) {
+        self.tests.append(&mut others.tests);
+    }
+
     /// The tests.
     pub fn tests(&self) -> &[Test] {
         &self.tests

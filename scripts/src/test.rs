@@ -3,7 +3,7 @@
 
 use crate::boot::{self, Outcome};
 use crate::build_proof;
-use crate::checks::{self, Check};
+use crate::checks::{self, Check, Checked};
 use crate::compare::{against_c, difference};
 use crate::configurations;
 use crate::console::{self, CaseOutcome};
@@ -35,12 +35,14 @@ use crate::results::Results;
 use crate::side_by_side::side_by_side;
 use crate::soak;
 use crate::sve_abi;
-use crate::switch_faults::{self, Given};
+use crate::switch_faults::{self, Which};
 use crate::trace::{self, Allowed, Costs, Tracer, Traces};
 use crate::unsafe_count;
 use crate::versions;
 use anyhow::Result;
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
 
 /// Hosts that run at the same time. Each has two CPUs, of which the selftests
@@ -140,17 +142,15 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
             + hosts
             + moves,
     );
-    let at_length = (level == Level::Full).then_some(&checks::AT_LENGTH);
-    // Most of them have work for one CPU only.
-    let checks = checks::ALL.iter().chain(at_length).collect();
-    let recall = level != Level::Full;
-    let checked = side_by_side(checks, SIDE_BY_SIDE, |check: &Check| {
-        let step = ctx.ui.step(check.name);
-        let checked = check.check(ctx, recall, &step);
-        let word = checked.verdict.word();
-        step.end(&earlier::outcome(checked.recalled.as_deref(), word));
-        (check, checked)
-    });
+    // Either has times with work for one CPU only.
+    let ((checked, of_mistakes), (built, of_builds)) = both(
+        || (check_all(ctx, level), make_mistakes(ctx, level)),
+        || {
+            let mut results = Results::default();
+            let built = build(ctx, level, only, &mut results);
+            (built, results)
+        },
+    );
     for (check, checked) in checked {
         record.unit_tests.extend(checked.unit_tests);
         record.tests.add_recalled(
@@ -169,9 +169,10 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         add_mutation(ctx, "mutation", mutation::run(ctx, ""), results);
     }
 
-    let built = build(ctx, level, only, results)?;
-    if let Some(built) = &built {
-        lint(ctx, built, recall, results);
+    results.append(of_mistakes);
+    results.append(of_builds);
+    if let Some(built) = &built? {
+        lint(ctx, built, level, results);
         prove(ctx, built, results);
         if level == Level::Full && only.is_empty() {
             compile_otherwise(ctx, results);
@@ -181,11 +182,8 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
         if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
             hold_against_c(ctx, c, rust, results);
-            let given = Given { c, rust, recall };
-            if let Err(error) = switch_faults::run(ctx, given, "", results) {
-                let (verdict, detail) = Verdict::failed(&error);
-                results.add(&ctx.ui, "switch-faults", verdict, &detail);
-            }
+            let made = switch_faults::compile(ctx, c, rust, mistakes(level), results);
+            add_mistakes(ctx, made, results);
         }
         if level == Level::Full && only.is_empty() {
             let noticed = mutation::run_on_hosts(ctx, "", MUTANTS_ON_HOSTS);
@@ -228,6 +226,56 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     Ok(())
 }
 
+/// Does both at the same time.
+fn both<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let a = scope.spawn(a);
+        let b = b();
+        // What panicked there panics here.
+        (a.join().unwrap_or_else(|panic| resume_unwind(panic)), b)
+    })
+}
+
+/// Runs the checks that need no kernel.
+fn check_all(ctx: &Context, level: Level) -> Vec<(&'static Check, Checked)> {
+    let full = level == Level::Full;
+    let at_length = full.then_some(&checks::AT_LENGTH);
+    let checks = checks::ALL.iter().chain(at_length).collect();
+    side_by_side(checks, SIDE_BY_SIDE, |check: &Check| {
+        let step = ctx.ui.step(check.name);
+        let checked = check.check(ctx, !full, &step);
+        let word = checked.verdict.word();
+        step.end(&earlier::outcome(checked.recalled.as_deref(), word));
+        (check, checked)
+    })
+}
+
+/// The mistakes in the world switch that are made at `level`.
+fn mistakes(level: Level) -> Which<'static> {
+    Which {
+        only: "",
+        recall: level != Level::Full,
+    }
+}
+
+/// Makes those that need no kernel.
+fn make_mistakes(ctx: &Context, level: Level) -> Results {
+    let mut results = Results::default();
+    if level != Level::Quick {
+        let made = switch_faults::simulate(ctx, mistakes(level), &mut results);
+        add_mistakes(ctx, made, &mut results);
+    }
+    results
+}
+
+/// Adds that mistakes could not be made, if so.
+fn add_mistakes(ctx: &Context, made: Result<usize>, results: &mut Results) {
+    if let Err(error) = made {
+        let (verdict, detail) = Verdict::failed(&error);
+        results.add(&ctx.ui, "switch-faults", verdict, &detail);
+    }
+}
+
 /// Adds whether mutants were noticed.
 fn add_mutation(ctx: &Context, name: &str, noticed: Result<bool>, results: &mut Results) {
     let (verdict, detail) = match noticed {
@@ -267,13 +315,14 @@ pub fn switch_faults(ctx: &Context, only: &str) -> Result<bool> {
     let c = kernel::build(ctx, Variant::C)?;
     let rust = kernel::build(ctx, Variant::Rust)?;
     hold_against_c(ctx, &c, &rust, &mut results);
-    // Who asks for them wants to see them noticed.
-    let given = Given {
-        c: &c,
-        rust: &rust,
+    let which = Which {
+        only,
+        // Who asks for them wants to see them noticed.
         recall: false,
     };
-    if switch_faults::run(ctx, given, only, &mut results)? == 0 {
+    let made = switch_faults::compile(ctx, &c, &rust, which, &mut results)?
+        + switch_faults::simulate(ctx, which, &mut results)?;
+    if made == 0 {
         return Err(hinted(
             format!("no fault has {only} in its name"),
             "the names are in scripts/switch-faults.toml",
@@ -342,13 +391,13 @@ fn build(ctx: &Context, level: Level, only: &str, results: &mut Results) -> Resu
 }
 
 /// Lints our code in the kernel.
-fn lint(ctx: &Context, built: &Built, recall: bool, results: &mut Results) {
+fn lint(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
     // Without it, the build is what failed.
     if built.kernel(Variant::Rust).is_err() {
         return;
     }
     let step = ctx.ui.step(lints::TEST);
-    let came = lints::check(ctx, built, recall, &step);
+    let came = lints::check(ctx, built, level != Level::Full, &step);
     let recalled = came.recalled.as_deref();
     let (verdict, detail) = Verdict::of(came.result);
     step.end(&earlier::outcome(recalled, verdict.word()));

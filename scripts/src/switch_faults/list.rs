@@ -24,8 +24,10 @@ pub enum Judge {
 }
 
 impl Judge {
-    /// All, those that take least time first.
+    /// All.
     pub const ALL: [Self; 3] = [Self::Build, Self::Entry, Self::SimulatedCpu];
+    /// Those that look at kernels.
+    pub const OF_KERNELS: [Self; 2] = [Self::Build, Self::Entry];
 
     /// Its name in the list and in those of tests.
     pub fn name(self) -> &'static str {

@@ -30,54 +30,75 @@ pub fn steps_to_come(ctx: &Context) -> Result<usize> {
     Ok(faults.len() + judges.count())
 }
 
-/// What the mistakes are made in.
+/// Which mistakes are made.
 #[derive(Clone, Copy)]
-pub struct Given<'a> {
-    /// A kernel that was built from this checkout.
-    pub c: &'a Kernel,
-    /// Another one.
-    pub rust: &'a Kernel,
-    /// Whether what was noticed in an earlier run is recalled.
+pub struct Which<'a> {
+    /// Those with this in their names.
+    pub only: &'a str,
+    /// Not those that were noticed in an earlier run, which are recalled.
     pub recall: bool,
 }
 
-/// Makes all mistakes, one at a time, or those with `only` in their names.
-pub fn run(ctx: &Context, given: Given<'_>, only: &str, results: &mut Results) -> Result<usize> {
-    let mut faults = list::read(&ctx.checkout)?;
-    faults.retain(|fault| name(fault).contains(only));
-    for judge in Judge::ALL {
-        let faults: Vec<&Fault> = faults.iter().filter(|f| f.judge == judge).collect();
-        if faults.is_empty() {
-            continue;
-        }
-        let trial = Trial {
-            ctx,
-            judge,
-            recall: given.recall,
-            faults: &faults,
-        };
-        match judge {
-            Judge::Build | Judge::Entry => {
-                let compiled = Compiled::new(ctx, given.c, given.rust)?;
-                trial.all(
-                    results,
-                    |inputs| compiled.inputs(inputs),
-                    |step| compiled.control(judge, &faults, step),
-                    |fault, step| compiled.noticed(fault, step),
-                );
-            }
-            Judge::SimulatedCpu => {
-                let simulated = Simulated::new(ctx, &faults)?;
-                trial.all(
-                    results,
-                    |inputs| simulated.inputs(inputs),
-                    |step| simulated.control(step),
-                    |fault, step| simulated.noticed(fault, step),
-                );
-            }
-        }
+/// Makes the mistakes that tests on the simulated CPU have to notice, one at a time. Returns
+/// how many there were.
+pub fn simulate(ctx: &Context, which: Which<'_>, results: &mut Results) -> Result<usize> {
+    let judge = Judge::SimulatedCpu;
+    let all = list::read(&ctx.checkout)?;
+    let faults = which.of(&all, judge);
+    if !faults.is_empty() {
+        let simulated = Simulated::new(ctx, &faults)?;
+        which.trial(ctx, judge, &faults).all(
+            results,
+            |inputs| simulated.inputs(inputs),
+            |step| simulated.control(step),
+            |fault, step| simulated.noticed(fault, step),
+        );
     }
     Ok(faults.len())
+}
+
+/// As [`simulate`], of those that have to be noticed in kernels: `c` and `rust`, which were built
+/// from this checkout, show how they are compiled.
+pub fn compile(
+    ctx: &Context,
+    c: &Kernel,
+    rust: &Kernel,
+    which: Which<'_>,
+    results: &mut Results,
+) -> Result<usize> {
+    let all = list::read(&ctx.checkout)?;
+    let mut made = 0;
+    for judge in Judge::OF_KERNELS {
+        let faults = which.of(&all, judge);
+        if !faults.is_empty() {
+            let compiled = Compiled::new(ctx, c, rust)?;
+            which.trial(ctx, judge, &faults).all(
+                results,
+                |inputs| compiled.inputs(inputs),
+                |step| compiled.control(judge, &faults, step),
+                |fault, step| compiled.noticed(fault, step),
+            );
+        }
+        made += faults.len();
+    }
+    Ok(made)
+}
+
+impl Which<'_> {
+    /// Those of `all` that `judge` has to notice.
+    fn of(self, all: &[Fault], judge: Judge) -> Vec<&Fault> {
+        let wanted = |fault: &&Fault| fault.judge == judge && name(fault).contains(self.only);
+        all.iter().filter(wanted).collect()
+    }
+
+    fn trial<'a>(self, ctx: &'a Context, judge: Judge, faults: &'a [&'a Fault]) -> Trial<'a> {
+        Trial {
+            ctx,
+            judge,
+            recall: self.recall,
+            faults,
+        }
+    }
 }
 
 /// The name of the test that a fault is.
