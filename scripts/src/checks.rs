@@ -9,7 +9,7 @@ use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
-use crate::{documents, explored, files, process, programs, series, source, tree};
+use crate::{documents, explored, files, jobs, process, programs, series, source, tree};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -157,7 +157,7 @@ impl Check {
             Run::Lengthy(lengthy) => {
                 let inputs = || lengthy.inputs(ctx, self.name);
                 let came = earlier::recall_or_run(ctx, recall, inputs, || {
-                    process::run(&mut (lengthy.command)(ctx)?, &log, step)?;
+                    jobs::run(&mut (lengthy.command)(ctx)?, &log, step)?;
                     Ok(Passed {
                         unit_tests: self.unit_tests(&log)?,
                         explored: explored::written(ctx, self.name)?,

@@ -8,7 +8,7 @@ use crate::lock::Lock;
 use crate::progress::Step;
 use crate::tree::{self, Tree};
 use crate::version::SUPPORTED;
-use crate::{digest, disk, files, kernel, process, source, table};
+use crate::{digest, disk, files, jobs, kernel, process, source, table};
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -147,7 +147,7 @@ fn build(ctx: &Context, place: &Place) -> Result<()> {
 
     let step = ctx.ui.step("kernel and modules");
     let log = ctx.log("deb-kernel");
-    process::run(make(ctx, &tree, out).arg("all"), &log, &step)
+    jobs::run(make(ctx, &tree, out).arg("all"), &log, &step)
         .context("the kernel does not build")?;
     step.end("built");
 
@@ -156,7 +156,7 @@ fn build(ctx: &Context, place: &Place) -> Result<()> {
     for old in with_extension(folder, &["deb", "changes", "buildinfo"])? {
         files::remove_all(&old)?;
     }
-    process::run(make(ctx, &tree, out).arg("bindeb-pkg"), &log, &step)
+    jobs::run(make(ctx, &tree, out).arg("bindeb-pkg"), &log, &step)
         .context("the packages cannot be made")?;
     files::write_atomic(stamp, signature.as_bytes())?;
     step.end("made");

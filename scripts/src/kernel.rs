@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Kernel builds: variants of one tree, each in a build folder of its own.
 
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::error::hinted;
 use crate::lock::Lock;
 use crate::progress::Step;
 use crate::tree::{self, Tree};
-use crate::{digest, disk, files, kconfig, process, source};
+use crate::{digest, disk, files, jobs, kconfig, process, source};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -116,9 +116,7 @@ pub fn make(ctx: &Context, tree: &Path, out: &Path) -> Command {
         .arg("-C")
         .arg(tree)
         .args(["LLVM=1", "ARCH=arm64"])
-        .arg(format!("O={}", out.display()))
-        // Two kernels are built side by side.
-        .arg(format!("-j{}", context::cpus()));
+        .arg(format!("O={}", out.display()));
     if program_exists("ccache") {
         command.arg("CC=ccache clang");
     }
@@ -238,7 +236,7 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
         // done, with warnings as errors, for the other kernels.
         make.arg("KCFLAGS=-w");
     }
-    process::run(make.arg("Image"), &log, &step)
+    jobs::run(make.arg("Image"), &log, &step)
         .with_context(|| format!("the kernel {} does not build", variant.name()))?;
     files::write_atomic(&stamp, signature.as_bytes())?;
     step.end("built");
@@ -275,7 +273,7 @@ pub fn build_kvm(ctx: &Context, (test, name): (&str, &str), step: &Step) -> Resu
     let log = ctx.log(test);
     configure(ctx, &tree, &out, &fragment, &log, step)?;
     let mut make = make(ctx, &tree.path, &out);
-    process::run(make.arg("arch/arm64/kvm/"), &log, step)
+    jobs::run(make.arg("arch/arm64/kvm/"), &log, step)
 }
 
 /// Writes rust-project.json for rust-analyzer and returns where it is.

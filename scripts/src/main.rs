@@ -38,6 +38,7 @@ mod host_row;
 mod hostile;
 mod hypervisor_flags;
 mod image;
+mod jobs;
 mod kconfig;
 mod kernel;
 mod kernel_org;

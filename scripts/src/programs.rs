@@ -2,11 +2,11 @@
 //! Programs that run on the emulated host: this repository's selftests/ and
 //! the kernel's own.
 
-use crate::context::{self, Context};
+use crate::context::Context;
 use crate::error::hinted;
 use crate::lock::Lock;
 use crate::tree::{self, Tree};
-use crate::{digest, disk, files, kernel, process, source};
+use crate::{digest, disk, files, jobs, kernel, source};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -106,7 +106,7 @@ pub fn build_ours(ctx: &Context) -> Result<PathBuf> {
     );
     command.args(NOT_FOR_HOSTS);
     cross(ctx, &mut command);
-    process::run(&mut command, &log, &step).context("selftests/ does not build")?;
+    jobs::run(&mut command, &log, &step).context("selftests/ does not build")?;
     step.end("built");
     Ok(ctx.target("selftests").join(TARGET).join("release"))
 }
@@ -144,7 +144,7 @@ pub fn build_tests(ctx: &Context) -> Result<PathBuf> {
     command.args(["--message-format=json-render-diagnostics", "--quiet"]);
     command.args(TESTED_ON_HOSTS.map(|name| format!("--package={name}")));
     cross(ctx, &mut command);
-    let messages = process::output(&mut command).context("the tests of selftests/ do not build")?;
+    let messages = jobs::output(&mut command).context("the tests of selftests/ do not build")?;
     let folder = ctx.target("selftests").join("tests");
     let built: Vec<_> = messages.lines().filter_map(test_program).collect();
     for (name, program) in &built {
@@ -196,7 +196,7 @@ pub fn build_kernels(ctx: &Context) -> Result<PathBuf> {
     files::remove_all(&stamp)?;
     let step = ctx.ui.step("the kernel's selftests");
     let log = ctx.log("kselftest");
-    process::run(
+    jobs::run(
         kernel::make(ctx, &tree.path, &out).arg("headers"),
         &log,
         &step,
@@ -207,7 +207,7 @@ pub fn build_kernels(ctx: &Context) -> Result<PathBuf> {
             .arg(format!("TARGETS={collection}"))
             .args(*arguments)
             .arg("all");
-        process::run(&mut command, &log, &step)
+        jobs::run(&mut command, &log, &step)
             .with_context(|| format!("the kernel's selftests of {collection} do not build"))?;
     }
     for program in WITNESSES {
@@ -236,7 +236,6 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
         .arg("-C")
         .arg(tree.path.join("tools/testing/selftests"))
         .arg(format!("O={}", out.display()))
-        .arg(format!("-j{}", context::cpus() + 1))
         .args([
             "ARCH=arm64",
             "FORCE_TARGETS=1",
@@ -252,6 +251,7 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
 mod tests {
     use super::*;
     use crate::context::LogFolder;
+    use crate::process;
     use crate::progress::Ui;
     use std::sync::Arc;
 

@@ -4,7 +4,7 @@
 
 use crate::context::Context;
 use crate::lock::Lock;
-use crate::{checks, files, process, programs};
+use crate::{checks, files, jobs, programs};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
 use std::fs;
@@ -117,7 +117,7 @@ impl<'a> ChangedCopy<'a> {
         command
             .args(arguments)
             .arg("--message-format=json-render-diagnostics");
-        let messages = process::output(&mut command)?;
+        let messages = jobs::output(&mut command)?;
         let (_, program) = messages
             .lines()
             .find_map(programs::test_program)

@@ -4,7 +4,7 @@
 use super::image::Image;
 use crate::context::Context;
 use crate::host::Mode;
-use crate::process;
+use crate::jobs;
 use anyhow::{Context as _, Result};
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -25,7 +25,7 @@ pub fn build(ctx: &Context) -> Result<PathBuf> {
         ])
         .current_dir(ctx.scripts())
         .env("CARGO_TARGET_DIR", &target);
-    process::run(&mut command, &ctx.log("trace-plugin"), &step)
+    jobs::run(&mut command, &ctx.log("trace-plugin"), &step)
         .context("the TCG plugin does not build")?;
     step.end("built");
     Ok(target.join("release/libtrace_plugin.so"))
