@@ -28,7 +28,8 @@ help:
 	@echo 'make test-quick  formatting, lints, host-side tests and one boot'
 	@echo 'make test-full   also what takes minutes under emulation'
 	@echo 'make report      a page of what the last of these tests came to, and where it is'
-	@echo 'make patches     patches that can be sent, in steps, with a cover letter'
+	@echo 'make patches     patches that can be sent, in steps, with a cover letter;'
+	@echo '                 BOOT=y builds and boots the kernel of each step, an hour or more'
 	@echo 'make configurations  build and boot kernels with options that people have; NAMES=...'
 	@echo 'make deb         Debian packages of a kernel for servers, from what Debian configures'
 	@echo 'make distance    what changed in the C that is replaced, FROM one kernel TO another;'
@@ -66,7 +67,7 @@ report:
 	@scripts/xtask report
 
 patches:
-	@scripts/xtask patches
+	@scripts/xtask patches $(if $(BOOT),--boot)
 
 configurations:
 	@scripts/xtask configurations $(NAMES)

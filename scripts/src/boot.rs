@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Boots a host in QEMU, follows its report, and says what went wrong.
 
+use crate::console::CaseOutcome;
+use crate::contest::{self, Guests};
 use crate::context::Context;
 use crate::host::{Cpu, Mode, VectorLengths};
 use crate::image::Disk;
@@ -8,7 +10,7 @@ use crate::plan::{End, Event, Plan, Verdict};
 use crate::process::{self, Running};
 use crate::progress::Step;
 use crate::{console, digest, disk, files, image};
-use anyhow::{Context as _, Result};
+use anyhow::{bail, Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -37,8 +39,9 @@ pub struct Host {
     pub name: String,
     /// The kernel.
     pub kernel: PathBuf,
-    /// Which implementation of the world switch it must say that it has.
-    pub world_switch: &'static str,
+    /// Which implementation of the world switch it must say that it has. `None`: its kernel
+    /// has nothing to say it with, as Linux's own.
+    pub world_switch: Option<&'static str>,
     /// The disk image.
     pub disk: Disk,
     /// How KVM runs.
@@ -87,6 +90,34 @@ pub struct Outcome {
     /// What went wrong with a boot before this one, of the same host.
     #[serde(default)]
     pub before: Option<String>,
+}
+
+impl Outcome {
+    /// Fails unless the host did all of `plan`, with nothing said against it by its kernel or
+    /// by the KUnit tests that ran while it booted.
+    pub fn check(&self, plan: &Plan) -> Result<()> {
+        let log = self.log.display();
+        if let Some(problem) = self.problems.iter().chain(&self.warnings).next() {
+            bail!("{problem}\n    log: {log}");
+        }
+        let cases = console::kunit(&self.console).into_iter();
+        let mut failed = cases.filter(|case| case.outcome == CaseOutcome::Failed);
+        if let Some(case) = failed.next() {
+            bail!("KUnit: {} failed\n    log: {log}", case.name);
+        }
+        for step in &plan.steps {
+            let end = self.ends.iter().find(|end| end.name == step.name);
+            let end = end.with_context(|| format!("{} did not run", step.name))?;
+            let verdict = match Guests::of_step(&step.name) {
+                Some(_) => contest::verdict(end),
+                None => end.verdict(),
+            };
+            if let Verdict::Failed(why) | Verdict::Skipped(why) = verdict {
+                bail!("{}: {why}\n    log: {log}", step.name);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Everything that decides what `host` does, as a digest.
@@ -266,7 +297,7 @@ impl Progress {
                 world_switch,
             } => {
                 self.boot_ms = Some(uptime_ms);
-                self.world_switch = Some(world_switch);
+                self.world_switch = world_switch;
             }
             Event::Start { name } => {
                 self.deadline = Instant::now() + silence(host, &name);
@@ -400,13 +431,14 @@ fn judge(
         problems.push(format!("{e:#}"));
     }
     // A host that does not come up says nothing, and that is a problem already.
-    if let Some(says) = progress.world_switch {
-        if says != host.world_switch {
-            problems.push(format!(
-                "KVM says that its world switch is in {says}, {} was asked for",
-                host.world_switch
-            ));
-        }
+    let says = progress.world_switch.as_deref();
+    if progress.boot_ms.is_some() && says != host.world_switch {
+        let says = match says {
+            Some(language) => format!("says that its world switch is in {language}"),
+            None => "does not say what its world switch is in".to_owned(),
+        };
+        let wanted = host.world_switch.unwrap_or("a kernel that says nothing");
+        problems.push(format!("KVM {says}, {wanted} was asked for"));
     }
     let mut warnings = console::warnings(&console);
     if let Some(tainted) = progress.tainted {
@@ -440,7 +472,7 @@ mod tests {
         Host {
             name: "t".into(),
             kernel: "k".into(),
-            world_switch: "Rust",
+            world_switch: Some("Rust"),
             disk: Disk {
                 path: "d".into(),
                 signature: String::new(),
@@ -568,31 +600,72 @@ mod tests {
 
     #[test]
     fn another_implementation_than_was_asked_for_is_a_problem() {
-        let judged = |says: &str| {
-            let mut progress = Progress::new(&host());
-            progress.take(
-                &host(),
-                &format!(r#"{{"event":"up","uptime_ms":1,"world_switch":"{says}"}}"#),
-            );
+        let judged = |wanted, says: &str| {
+            let host = Host {
+                world_switch: wanted,
+                ..host()
+            };
+            let mut progress = Progress::new(&host);
+            progress.take(&host, &format!(r#"{{"event":"up","uptime_ms":1{says}}}"#));
             let console = "[    0.100000] kvm [1]: VHE mode initialized successfully\n";
-            judge(
-                &host(),
-                progress,
-                console.into(),
-                PathBuf::new(),
-                Duration::ZERO,
-            )
-            .problems
+            let log = PathBuf::new();
+            judge(&host, progress, console.into(), log, Duration::ZERO).problems
         };
-        assert!(judged("Rust").is_empty());
+        let rust = r#","world_switch":"Rust""#;
+        let c = r#","world_switch":"C""#;
+        assert!(judged(Some("Rust"), rust).is_empty());
         assert_eq!(
-            judged("C"),
+            judged(Some("Rust"), c),
             ["KVM says that its world switch is in C, Rust was asked for"]
         );
         // One that says nothing is not taken for either.
-        let mut progress = Progress::new(&host());
-        progress.take(&host(), r#"{"event":"up","uptime_ms":1}"#);
-        assert_eq!(progress.problems.len(), 1);
+        for nothing in ["", r#","world_switch":null"#] {
+            assert_eq!(
+                judged(Some("C"), nothing),
+                ["KVM does not say what its world switch is in, C was asked for"]
+            );
+            assert!(judged(None, nothing).is_empty());
+        }
+        assert_eq!(judged(None, c).len(), 1);
+    }
+
+    #[test]
+    fn a_sound_host_did_all_that_it_was_to_do() {
+        let end = |code: i32| End {
+            name: "a".into(),
+            outcome: crate::plan::Outcome::Exited,
+            code,
+            seconds: 1.0,
+            output_tail: String::new(),
+            output: Vec::new(),
+        };
+        let plan = host().plan;
+        let check = |ends: Vec<End>, console: &str, warning: Option<&str>| {
+            let outcome = Outcome {
+                ends,
+                warnings: warning.map(str::to_owned).into_iter().collect(),
+                console: console.to_owned(),
+                ..Outcome::default()
+            };
+            outcome.check(&plan).map_err(|error| error.to_string())
+        };
+        let kunit = |word: &str| {
+            format!("[    0.400003]     # Subtest: fp\n[    0.400005]     {word} 1 put\n")
+        };
+        assert_eq!(check(vec![end(0)], &kunit("ok"), None), Ok(()));
+        for (came, what) in [
+            (check(Vec::new(), "", None), "a did not run"),
+            (check(vec![end(1)], "", None), "a: exit status 1"),
+            (check(vec![end(4)], "", None), "a: no reason given"),
+            (check(vec![end(0)], "", Some("WARNING: x")), "WARNING: x"),
+            (
+                check(vec![end(0)], &kunit("not ok"), None),
+                "KUnit: fp.put failed",
+            ),
+        ] {
+            let error = came.unwrap_err();
+            assert!(error.starts_with(what), "{error}");
+        }
     }
 
     #[test]

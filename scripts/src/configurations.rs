@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Configurations that people run: each is built, and booted as host and as guest.
 
-use crate::boot::{self, Outcome};
-use crate::contest::{self, Guests};
+use crate::boot;
 use crate::context::Context;
 use crate::error::hinted;
 use crate::files;
@@ -14,7 +13,7 @@ use crate::prepare::{Built, Spec};
 use crate::progress::Step;
 use crate::results::Results;
 use crate::table;
-use anyhow::{bail, Context as _, Result};
+use anyhow::{Context as _, Result};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -77,26 +76,6 @@ impl Configuration {
     }
 }
 
-/// What is wrong with a host, if something is.
-fn judge(spec: &Spec, outcome: &Outcome) -> Result<()> {
-    let log = outcome.log.display();
-    if let Some(problem) = outcome.problems.iter().chain(&outcome.warnings).next() {
-        bail!("{problem}\n    log: {log}");
-    }
-    for step in &spec.plan.steps {
-        let end = outcome.ends.iter().find(|end| end.name == step.name);
-        let end = end.with_context(|| format!("{} did not run", step.name))?;
-        let verdict = match Guests::of_step(&step.name) {
-            Some(_) => contest::verdict(end),
-            None => end.verdict(),
-        };
-        if let Verdict::Failed(why) | Verdict::Skipped(why) = verdict {
-            bail!("{}: {why}\n    log: {log}", step.name);
-        }
-    }
-    Ok(())
-}
-
 /// Builds and boots `configurations`, and adds a test for each build and each host. Returns
 /// the table's rows.
 fn test(
@@ -152,7 +131,7 @@ fn test(
 fn host(ctx: &Context, built: &Built, spec: &Spec, name: &str, step: &Step) -> Result<()> {
     let mut host = built.host(spec)?;
     host.name = format!("{name}-{}", host.name);
-    judge(spec, &boot::boot(ctx, &host, &built.programs, step)?)
+    boot::boot(ctx, &host, &built.programs, step)?.check(&host.plan)
 }
 
 /// `xtask configurations`: all of them, or those with these names. True if all held.
@@ -185,6 +164,7 @@ pub fn steps_to_come(configurations: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contest::Guests;
     use std::collections::BTreeSet;
 
     fn list() -> Vec<Configuration> {

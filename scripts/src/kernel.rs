@@ -229,7 +229,7 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
         )?;
         seed(ctx, &out, variant, &fragment, &log, &step)?;
     }
-    configure(ctx, &tree, &out, &fragment, &log, &step)?;
+    configure(ctx, &tree.path, &out, &fragment, &log, &step)?;
     let mut make = make(ctx, &tree.path, &out);
     if variant.is_built_alone() {
         // Looking for them in all inline functions is an eighth of what clang does, and has been
@@ -271,9 +271,26 @@ pub fn build_kvm(ctx: &Context, (test, name): (&str, &str), step: &Step) -> Resu
     let mut fragment = fragment_of(ctx, Variant::Rust)?;
     fragment.push_str(&ctx.read_fragment(name)?);
     let log = ctx.log(test);
-    configure(ctx, &tree, &out, &fragment, &log, step)?;
+    configure(ctx, &tree.path, &out, &fragment, &log, step)?;
     let mut make = make(ctx, &tree.path, &out);
     jobs::run(make.arg("arch/arm64/kvm/"), &log, step)
+}
+
+/// Builds the kernel `variant` of a tree that is not that of this checkout as a whole, with
+/// `more` options, in the folder `out`. Returns the file Image.
+pub fn build_of(
+    ctx: &Context,
+    tree: &Path,
+    (variant, more): (Variant, &str),
+    out: &Path,
+    log: &Path,
+    step: &Step,
+) -> Result<PathBuf> {
+    let mut fragment = fragment(ctx, variant)?;
+    fragment.push_str(more);
+    configure(ctx, tree, out, &fragment, log, step)?;
+    jobs::run(make(ctx, tree, out).arg("Image"), log, step)?;
+    Ok(out.join("arch/arm64/boot/Image"))
 }
 
 /// Writes rust-project.json for rust-analyzer and returns where it is.
@@ -365,7 +382,7 @@ fn seed(
 
 fn configure(
     ctx: &Context,
-    tree: &Tree,
+    tree: &Path,
     out: &Path,
     fragment: &str,
     log: &Path,
@@ -374,7 +391,7 @@ fn configure(
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let file = out.join("fragment.config");
     files::write_if_changed(&file, fragment.as_bytes())?;
-    let mut command = make(ctx, &tree.path, out);
+    let mut command = make(ctx, tree, out);
     command
         .arg(format!("KCONFIG_ALLCONFIG={}", file.display()))
         .arg("allnoconfig");

@@ -108,7 +108,14 @@ enum Command {
         tree: PathBuf,
     },
     /// Make patches that can be sent, and print where they are
-    Patches,
+    Patches {
+        /// Build and boot the kernel of each instead, which takes an hour or more
+        #[arg(long)]
+        boot: bool,
+        /// Only those with these numbers
+        #[arg(long = "step", requires = "boot", value_name = "NUMBER")]
+        steps: Vec<usize>,
+    },
     /// Build and boot configurations that people run
     Configurations {
         /// Names of those in scripts/configurations.toml; all if there is none
@@ -259,7 +266,7 @@ impl Command {
         match self {
             Self::Source => "source",
             Self::Apply { .. } => "apply",
-            Self::Patches => "patches",
+            Self::Patches { .. } => "patches",
             Self::Configurations { .. } => "configurations",
             Self::Deb => "deb",
             Self::Distance { .. } => "distance",
@@ -312,7 +319,8 @@ fn execute(arguments: &Arguments) -> Result<bool> {
     match command {
         Command::Source => println!("{}", source::find(&ctx)?.path.display()),
         Command::Apply { reverse, tree } => apply(&ctx, tree, *reverse)?,
-        Command::Patches => return series::patches(&ctx),
+        Command::Patches { boot: false, .. } => return series::patches(&ctx),
+        Command::Patches { boot: true, steps } => return series::boots::run(&ctx, steps),
         Command::Configurations { names } => return configurations::run(&ctx, names),
         Command::Deb => deb::deb(&ctx)?,
         Command::Distance { from, to, base } => {

@@ -79,6 +79,11 @@ impl Level {
         }
     }
 
+    /// Whether what an earlier run has shown of the same inputs is recalled, and not shown again.
+    pub fn recalls(self) -> bool {
+        self != Self::Full
+    }
+
     fn contest_seconds(self) -> u64 {
         match self {
             Self::Quick => 5,
@@ -284,6 +289,18 @@ pub fn configured(mode: Mode, traces: bool) -> Spec {
         lpa2: true,
         ..spec(Variant::Rust, mode, Cpu::Max, steps)
     }
+}
+
+/// A host with the kernel of a step of the series: guests that check their registers. Its
+/// kernel `has_driver`, or not, which uses NEON in softirqs.
+pub fn of_series(variant: Variant, mode: Mode, has_driver: bool) -> Spec {
+    let mut steps = contests(mode, Level::Quick.contest_seconds(), 240);
+    if !has_driver {
+        for step in &mut steps {
+            step.argv.push("--no-neon".to_owned());
+        }
+    }
+    spec(variant, mode, Cpu::Max, steps)
 }
 
 /// The modes in which guests with SVE differ; nested is VHE.

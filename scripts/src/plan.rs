@@ -52,8 +52,8 @@ pub enum Event {
     Up {
         /// Time since the kernel started.
         uptime_ms: u64,
-        /// Which implementation of the world switch KVM says that it has.
-        world_switch: String,
+        /// Which implementation of the world switch KVM says that it has, if it says so.
+        world_switch: Option<String>,
     },
     /// A step begins.
     Start {

@@ -229,7 +229,7 @@ impl Built {
         Ok(Host {
             name: spec.name(),
             kernel: self.kernel(spec.variant)?.image.clone(),
-            world_switch: spec.variant.world_switch(),
+            world_switch: Some(spec.variant.world_switch()),
             disk: self
                 .disks
                 .get(&guest_of(spec.variant))

@@ -32,6 +32,7 @@ use crate::record::Record;
 use crate::reference;
 use crate::report;
 use crate::results::Results;
+use crate::series::boots;
 use crate::side_by_side::side_by_side;
 use crate::soak;
 use crate::sve_abi;
@@ -131,7 +132,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     ctx.ui.expect(
         checks::ALL.len()
             + match level {
-                Level::Full => 1 + kernel::OTHER_OPTIONS.len(),
+                Level::Full => 1 + kernel::OTHER_OPTIONS.len() + boots::steps_to_come(ctx)?,
                 Level::Quick | Level::Normal => 0,
             }
             + configurations::steps_to_come(configurations.len())
@@ -177,6 +178,10 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         if level == Level::Full && only.is_empty() {
             compile_otherwise(ctx, results);
             configurations::add(ctx, &configurations, results);
+            if let Err(error) = boots::add(ctx, &[], results) {
+                let (verdict, detail) = Verdict::failed(&error);
+                results.add(&ctx.ui, boots::PREFIX, verdict, &detail);
+            }
         }
         // Without both, a build is what failed.
         let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
@@ -197,7 +202,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
             results.add(&ctx.ui, "hosts", Verdict::Failed(why), "");
         }
     }
-    if level != Level::Full {
+    if level.recalls() {
         let everywhere = kselftests::FULL_ONLY
             .iter()
             .map(|(name, why)| ((*name).to_owned(), why));
@@ -254,7 +259,7 @@ fn check_all(ctx: &Context, level: Level) -> Vec<(&'static Check, Checked)> {
 fn mistakes(level: Level) -> Which<'static> {
     Which {
         only: "",
-        recall: level != Level::Full,
+        recall: level.recalls(),
     }
 }
 
@@ -397,7 +402,7 @@ fn lint(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
         return;
     }
     let step = ctx.ui.step(lints::TEST);
-    let came = lints::check(ctx, built, level != Level::Full, &step);
+    let came = lints::check(ctx, built, level.recalls(), &step);
     let recalled = came.recalled.as_deref();
     let (verdict, detail) = Verdict::of(came.result);
     step.end(&earlier::outcome(recalled, verdict.word()));
@@ -528,7 +533,7 @@ fn work(ctx: &Context, built: &Built, level: Level, job: Job<'_>) -> Done {
     let spec = match job {
         Job::Host(spec) => spec,
         Job::Trace(mode, tracer) => {
-            let recall = level != Level::Full;
+            let recall = level.recalls();
             return Done::Trace(mode, trace::record(ctx, built, tracer, mode, recall));
         }
         Job::Move(guest) => {
@@ -565,7 +570,7 @@ fn boot_or_recall(
         return boot::boot(ctx, &host, &built.programs, step);
     }
     let identity = boot::identity(&host, &built.programs)?;
-    if level != Level::Full {
+    if level.recalls() {
         if let Some(outcome) = reference::recall(ctx, &identity) {
             return Ok(outcome);
         }

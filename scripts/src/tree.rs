@@ -5,6 +5,7 @@
 use crate::context::Context;
 use crate::lock::Lock;
 use crate::overlay::{self, Overlay};
+use crate::progress::Step;
 use crate::source::Source;
 use crate::{digest, disk, files, process};
 use anyhow::{Context as _, Result};
@@ -88,25 +89,32 @@ fn copy(ctx: &Context, source: &Source, path: &Path, marker: &Path, wanted: &str
     if path.exists() {
         overlay::reverse(path)?;
         rsync(source, path, &["--checksum"], &log, &step)?;
-    } else if source.unpacked {
-        let partial = files::beside(path, "partial");
-        files::remove_all(&partial)?;
-        // Links are enough: the overlay replaces files and never writes into
-        // them, and everything is built elsewhere.
-        let mut command = Command::new("cp");
-        command
-            .args(["-a", "--link"])
-            .arg(&source.path)
-            .arg(&partial);
-        process::run(&mut command, &log, &step)?;
-        fs::rename(&partial, path).with_context(|| format!("cannot name {}", path.display()))?;
     } else {
-        disk::need(&ctx.cache, DISK_MIB, "the copy of KDIR")?;
-        rsync(source, path, &["--times"], &log, &step)?;
+        copy_to(ctx, source, path, &log, &step)?;
     }
     files::write_atomic(marker, wanted.as_bytes())?;
     step.end(&format!("Linux {}", source.version));
     Ok(())
+}
+
+/// Makes a copy of `source` at `path`, where there is nothing. Whoever changes a file in it
+/// has to replace it: it can be the source's.
+pub fn copy_to(ctx: &Context, source: &Source, path: &Path, log: &Path, step: &Step) -> Result<()> {
+    if !source.unpacked {
+        disk::need(&ctx.cache, DISK_MIB, "the copy of KDIR")?;
+        return rsync(source, path, &["--times"], log, step);
+    }
+    let partial = files::beside(path, "partial");
+    files::remove_all(&partial)?;
+    // Links are enough: the overlay replaces files and never writes into
+    // them, and everything is built elsewhere.
+    let mut command = Command::new("cp");
+    command
+        .args(["-a", "--link"])
+        .arg(&source.path)
+        .arg(&partial);
+    process::run(&mut command, log, step)?;
+    fs::rename(&partial, path).with_context(|| format!("cannot name {}", path.display()))
 }
 
 fn rsync(
@@ -114,7 +122,7 @@ fn rsync(
     to: &Path,
     options: &[&str],
     log: &Path,
-    step: &crate::progress::Step,
+    step: &Step,
 ) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     let mut command = Command::new("rsync");

@@ -3,11 +3,13 @@
 //! steps with a cover letter, as scripts/series.toml declares them.
 
 mod accepted;
+pub mod boots;
 mod checkpatch;
 pub mod identity;
 mod lines;
 mod mail;
 mod maintainers;
+mod place;
 mod repository;
 mod steps;
 

@@ -3,15 +3,14 @@
 //! which its steps become commits and mails.
 
 use super::identity::Identity;
+use super::place;
 use super::steps::{Series, Step};
 use crate::files;
-use crate::overlay::patch::{self, File};
+use crate::overlay::patch;
 use crate::overlay::{self, Overlay, STATE};
 use crate::process;
 use anyhow::{Context as _, Result};
 use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -49,12 +48,8 @@ impl Repository {
         paths.insert(MAINTAINERS.to_owned());
         paths.extend(overlay::put_there(source)?);
         for path in paths {
-            let from = source.join(&path);
-            if from.is_file() {
-                let bytes =
-                    fs::read(&from).with_context(|| format!("cannot read {}", from.display()))?;
-                let mode = fs::metadata(&from)?.permissions().mode() & 0o777;
-                repository.put(&path, Some(&File { bytes, mode }))?;
+            if let Some(file) = place::read(source, &path)? {
+                place::put(repository.path(), &path, Some(&file))?;
             }
         }
         // A tree of the user may have us in it already.
@@ -98,29 +93,6 @@ impl Repository {
         process::output(&mut command)
     }
 
-    fn put(&self, path: &str, file: Option<&File>) -> Result<()> {
-        let full = self.path().join(path);
-        let Some(file) = file else {
-            return files::remove_all(&full);
-        };
-        let write = || -> std::io::Result<()> {
-            fs::create_dir_all(full.parent().unwrap_or(self.path()))?;
-            fs::write(&full, &file.bytes)?;
-            fs::set_permissions(&full, fs::Permissions::from_mode(file.mode))
-        };
-        write().with_context(|| format!("cannot write {}", full.display()))
-    }
-
-    fn read(&self, path: &str) -> Result<Option<File>> {
-        let full = self.path().join(path);
-        if !full.is_file() {
-            return Ok(None);
-        }
-        let bytes = fs::read(&full).with_context(|| format!("cannot read {}", full.display()))?;
-        let mode = fs::metadata(&full)?.permissions().mode() & 0o777;
-        Ok(Some(File { bytes, mode }))
-    }
-
     fn commit(&self, message: &str) -> Result<()> {
         // Some of ours look to the kernel as if they had been built.
         self.git(&["add", "--all", "--force"])?;
@@ -132,16 +104,7 @@ impl Repository {
     pub fn commit_steps(&self, steps: &[Step], overlay: &Overlay) -> Result<()> {
         self.git(&["checkout", "--quiet", "-B", STEPS, BASE])?;
         for step in steps {
-            for path in &step.files {
-                self.put(path, overlay.files.get(path))?;
-            }
-            for patch in &step.patches {
-                let before = self.read(&patch.path)?;
-                let after = patch.apply(before.as_ref()).with_context(|| {
-                    format!("\"{}\" does not apply to {}", step.subject, patch.path)
-                })?;
-                self.put(&patch.path, after.as_ref())?;
-            }
+            step.apply(self.path(), overlay)?;
             let message = format!(
                 "{}\n\n{}\n\nSigned-off-by: {}",
                 step.subject, step.message, self.identity
@@ -246,6 +209,8 @@ pub const MAINTAINERS: &str = "MAINTAINERS";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::overlay::patch::File;
+    use std::fs;
 
     const SERIES: &str = "change-id = 'i'\n[cover]\nsubject = 'a: rust'\ntext = 't'\n\
         [[step]]\nsubject = 'a: first'\nmessage = 'Why.'\nfiles = ['rust/']\n\

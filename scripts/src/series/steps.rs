@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Which step of the series carries what: scripts/series.toml.
 
-use super::mail;
+use super::{mail, place};
 use crate::error::hinted;
 use crate::files;
 use crate::overlay::patch::{self, FilePatch};
@@ -75,6 +75,24 @@ pub struct Step {
     pub files: Vec<String>,
     /// What it does to files that the tree has.
     pub patches: Vec<FilePatch>,
+}
+
+impl Step {
+    /// Does what the step carries of `overlay` to the tree at `folder`, in which the steps
+    /// before it are.
+    pub fn apply(&self, folder: &Path, overlay: &Overlay) -> Result<()> {
+        for path in &self.files {
+            place::put(folder, path, overlay.files.get(path))?;
+        }
+        for patch in &self.patches {
+            let before = place::read(folder, &patch.path)?;
+            let after = patch
+                .apply(before.as_ref())
+                .with_context(|| format!("\"{}\" does not apply to {}", self.subject, patch.path))?;
+            place::put(folder, &patch.path, after.as_ref())?;
+        }
+        Ok(())
+    }
 }
 
 /// Whether the entry `pattern` is `path` or a folder above it; both in the tree.

@@ -15,6 +15,7 @@ mod root;
 mod step;
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -55,7 +56,7 @@ fn run() -> Result<()> {
         uptime_ms: uptime_ms()?,
         kernel: &kernel,
         cpus: cpus()?,
-        world_switch: &world_switch()?,
+        world_switch: world_switch()?.as_deref(),
     })?;
 
     for step in &plan.steps {
@@ -109,11 +110,14 @@ fn uptime_ms() -> Result<u64> {
     Ok((seconds * 1000.0) as u64)
 }
 
-/// The language of the world switch, as KVM says.
-fn world_switch() -> Result<String> {
+/// The language of the world switch, if KVM says it. Linux's own does not.
+fn world_switch() -> Result<Option<String>> {
     const FILE: &str = "/sys/module/kvm/parameters/world_switch";
-    let text = fs::read_to_string(FILE).with_context(|| format!("cannot read {FILE}"))?;
-    Ok(text.trim_end_matches('\n').to_owned())
+    match fs::read_to_string(FILE) {
+        Ok(text) => Ok(Some(text.trim_end_matches('\n').to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {FILE}")),
+    }
 }
 
 /// CPUs that are online.

@@ -21,8 +21,8 @@ pub enum Event<'a> {
         kernel: &'a str,
         /// CPUs that are online.
         cpus: usize,
-        /// Which implementation of the world switch KVM says that it has.
-        world_switch: &'a str,
+        /// Which implementation of the world switch KVM says that it has, if it says so.
+        world_switch: Option<&'a str>,
     },
     /// A step begins.
     Start {
