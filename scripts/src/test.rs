@@ -202,7 +202,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
             results.add(&ctx.ui, "hosts", Verdict::Failed(why), "");
         }
     }
-    if level.recalls() {
+    if level != Level::Full {
         let everywhere = kselftests::FULL_ONLY
             .iter()
             .map(|(name, why)| ((*name).to_owned(), why));
@@ -248,7 +248,7 @@ fn check_all(ctx: &Context, level: Level) -> Vec<(&'static Check, Checked)> {
     let checks = checks::ALL.iter().chain(at_length).collect();
     side_by_side(checks, SIDE_BY_SIDE, |check: &Check| {
         let step = ctx.ui.step(check.name);
-        let checked = check.check(ctx, !full, &step);
+        let checked = check.check(ctx, level.recalls(), &step);
         let word = checked.verdict.word();
         step.end(&earlier::outcome(checked.recalled.as_deref(), word));
         (check, checked)

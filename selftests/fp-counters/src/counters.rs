@@ -66,14 +66,24 @@ impl fmt::Display for Counters {
     }
 }
 
-/// What came of a guest.
+/// What was counted at a mark of a guest, or from one to another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
-    /// What KVM counted between its marks.
+    /// What KVM counted.
     pub counters: Counters,
-    /// Times that the vCPU's thread lost the CPU meanwhile. It is put then, and loaded when it
-    /// goes on, unless it is in userspace.
+    /// Times that the vCPU's thread lost the CPU. It is put then, and loaded when it goes on,
+    /// unless it is in userspace.
     pub switches: u64,
+}
+
+impl Counted {
+    /// What came to it since it was `earlier`.
+    pub fn since(self, earlier: Self) -> Option<Self> {
+        Some(Self {
+            counters: self.counters.since(earlier.counters)?,
+            switches: self.switches.checked_sub(earlier.switches)?,
+        })
+    }
 }
 
 impl fmt::Display for Counted {
@@ -104,5 +114,19 @@ mod tests {
         assert_eq!(all.since(all), Some(Counters::default()));
         assert_eq!(all.since(Counters::default()), Some(all));
         assert_eq!(Counters::default().since(all), None);
+    }
+
+    #[test]
+    fn what_is_counted_between_two_marks_is_what_the_second_has_more() {
+        let at = |exits, switches| Counted {
+            counters: Counters {
+                exits,
+                ..Counters::default()
+            },
+            switches,
+        };
+        assert_eq!(at(9, 5).since(at(2, 4)), Some(at(7, 1)));
+        assert_eq!(at(9, 5).since(at(2, 6)), None);
+        assert_eq!(at(1, 5).since(at(2, 4)), None);
     }
 }

@@ -26,8 +26,7 @@ const SOFTIRQ_PERIOD: &str = "/sys/kernel/debug/neon_softirq/period_us";
 #[derive(Default)]
 struct Found {
     trace: Option<Trace>,
-    begin: Option<Counters>,
-    switches_at_begin: i64,
+    begin: Option<Counted>,
     counted: Option<Counted>,
     traced: Option<Counters>,
 }
@@ -46,10 +45,11 @@ impl Watch {
     }
 }
 
-/// Times that the calling thread lost the CPU.
-fn switches() -> Result<i64> {
+/// Times that the calling thread has lost the CPU.
+fn switches() -> Result<u64> {
     let usage = getrusage(UsageWho::RUSAGE_THREAD).context("getrusage failed")?;
-    Ok(usage.voluntary_context_switches() + usage.involuntary_context_switches())
+    let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
+    u64::try_from(switches).context("getrusage counts less than nothing")
 }
 
 fn let_softirqs_use_fp(period: &str) -> Result<()> {
@@ -72,21 +72,21 @@ impl Observer for Watch {
         let mut found = self.found()?;
         match mark {
             Mark::Begin => {
-                found.begin = Some(statistics::read()?);
+                let counters = statistics::read()?;
                 if self.traces {
                     found.trace = Some(Trace::start()?);
                 }
-                found.switches_at_begin = switches()?;
+                // What was lost to reading is no loss of the vCPU's.
+                let switches = switches()?;
+                found.begin = Some(Counted { counters, switches });
             }
             Mark::End => {
-                let switches = switches()? - found.switches_at_begin;
+                let switches = switches()?;
                 let counters = statistics::read()?;
                 found.traced = found.trace.take().map(Trace::end).transpose()?;
                 let begin = found.begin.context("the guest ends before it begins")?;
-                found.counted = Some(Counted {
-                    counters: counters.since(begin).context("a counter went backwards")?,
-                    switches: u64::try_from(switches).context("getrusage went backwards")?,
-                });
+                let end = Counted { counters, switches };
+                found.counted = Some(end.since(begin).context("a counter went backwards")?);
             }
         }
         Ok(())
