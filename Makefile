@@ -17,7 +17,7 @@ TO ?=
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT OUTPUT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full report patches configurations deb distance trace bench mutation mutation-hosts soak
+.PHONY: help run test test-quick test-full report docs patches configurations deb distance trace bench mutation mutation-hosts soak
 .PHONY: clean-cache
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo 'make test-quick  formatting, lints, host-side tests and one boot'
 	@echo 'make test-full   also what takes minutes under emulation'
 	@echo 'make report      a page of what the last of these tests came to, and where it is'
+	@echo 'make docs        the pages in HTML, as the kernel makes them, and rustdoc of the code'
 	@echo 'make patches     patches that can be sent, in steps, with a cover letter;'
 	@echo '                 BOOT=y builds and boots the kernel of each step, an hour or more'
 	@echo 'make configurations  build and boot kernels with options that people have; NAMES=...'
@@ -65,6 +66,9 @@ test-full:
 
 report:
 	@scripts/xtask report
+
+docs:
+	@scripts/xtask docs
 
 patches:
 	@scripts/xtask patches $(if $(BOOT),--boot)

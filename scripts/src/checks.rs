@@ -66,7 +66,7 @@ const UNIT_TESTS: &str = "unit-tests/";
 const EVERYTHING: &[&str] = &[""];
 
 /// All checks, cheapest first.
-pub const ALL: [Check; 13] = [
+pub const ALL: [Check; 14] = [
     Check {
         name: "spdx",
         run: Run::Quick(spdx),
@@ -102,6 +102,10 @@ pub const ALL: [Check; 13] = [
     Check {
         name: "series/same-tree",
         run: Run::Quick(series::check),
+    },
+    Check {
+        name: "documentation/html",
+        run: Run::Quick(|ctx, log, step| documents::html::make(ctx, log, step).map(drop)),
     },
     Check {
         name: "clippy/scripts",

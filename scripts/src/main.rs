@@ -49,6 +49,7 @@ mod lock;
 mod matrix;
 mod moves;
 mod mutation;
+mod objects;
 mod overlay;
 mod plan;
 mod prepare;
@@ -116,6 +117,8 @@ enum Command {
         #[arg(long = "step", requires = "boot", value_name = "NUMBER")]
         steps: Vec<usize>,
     },
+    /// Make the pages of Documentation/ and rustdoc of the code, and print where they are
+    Docs,
     /// Build and boot configurations that people run
     Configurations {
         /// Names of those in scripts/configurations.toml; all if there is none
@@ -267,6 +270,7 @@ impl Command {
             Self::Source => "source",
             Self::Apply { .. } => "apply",
             Self::Patches { .. } => "patches",
+            Self::Docs => "docs",
             Self::Configurations { .. } => "configurations",
             Self::Deb => "deb",
             Self::Distance { .. } => "distance",
@@ -322,6 +326,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         Command::Patches { boot: false, .. } => return series::patches(&ctx),
         Command::Patches { boot: true, steps } => return series::boots::run(&ctx, steps),
         Command::Configurations { names } => return configurations::run(&ctx, names),
+        Command::Docs => documents::docs(&ctx)?,
         Command::Deb => deb::deb(&ctx)?,
         Command::Distance { from, to, base } => {
             distance::distance(&ctx, from, to, base.as_deref())?

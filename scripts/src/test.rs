@@ -9,6 +9,7 @@ use crate::configurations;
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
+use crate::documents::rustdoc;
 use crate::earlier;
 use crate::entry;
 use crate::error::hinted;
@@ -116,8 +117,8 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
         traces => trace::steps_to_come() + traces,
     };
     let building = prepare::steps_to_come(ctx, variants, with_tests);
-    // The lints among them.
-    let mut proofs = 1 + build_proof::OBJECTS.len() + hypervisor_flags::PARTS.len();
+    // The lints and rustdoc among them.
+    let mut proofs = 2 + build_proof::OBJECTS.len() + hypervisor_flags::PARTS.len();
     if with_tests {
         proofs += entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
     }
@@ -174,6 +175,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     results.append(of_builds);
     if let Some(built) = &built? {
         lint(ctx, built, level, results);
+        document(ctx, built, level, results);
         prove(ctx, built, results);
         if level == Level::Full && only.is_empty() {
             compile_otherwise(ctx, results);
@@ -407,6 +409,20 @@ fn lint(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
     let (verdict, detail) = Verdict::of(came.result);
     step.end(&earlier::outcome(recalled, verdict.word()));
     results.add_recalled(&ctx.ui, lints::TEST, verdict, &detail, recalled);
+}
+
+/// Has rustdoc look at our code in the kernel.
+fn document(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
+    // Without it, the build is what failed.
+    if built.kernel(Variant::Rust).is_err() {
+        return;
+    }
+    let step = ctx.ui.step(rustdoc::TEST);
+    let came = rustdoc::check(ctx, built, level.recalls(), &step);
+    let recalled = came.recalled.as_deref();
+    let (verdict, detail) = Verdict::of(came.result);
+    step.end(&earlier::outcome(recalled, verdict.word()));
+    results.add_recalled(&ctx.ui, rustdoc::TEST, verdict, &detail, recalled);
 }
 
 /// Shows that the build of the Rust kernel fails where it has to, and compiles Rust for

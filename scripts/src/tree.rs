@@ -117,13 +117,7 @@ pub fn copy_to(ctx: &Context, source: &Source, path: &Path, log: &Path, step: &S
     fs::rename(&partial, path).with_context(|| format!("cannot name {}", path.display()))
 }
 
-fn rsync(
-    source: &Source,
-    to: &Path,
-    options: &[&str],
-    log: &Path,
-    step: &Step,
-) -> Result<()> {
+fn rsync(source: &Source, to: &Path, options: &[&str], log: &Path, step: &Step) -> Result<()> {
     fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
     let mut command = Command::new("rsync");
     command

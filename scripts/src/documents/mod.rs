@@ -1,17 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Checks the pages of Documentation/ and those at the top: that they lead to
-//! each other, and that what they name is there.
+//! each other, and that what they name is there. And makes what people read of them and of
+//! the code.
 //!
 //! What a name stands for is not understood. A word is known if the sources have
 //! it anywhere. So this notices what was renamed or taken away, but not what was
 //! described wrongly. Only commands are looked at in literal blocks.
 
 mod commands;
+pub mod html;
 mod names;
 mod page;
+pub mod rustdoc;
 
+use crate::context::Context;
 use crate::error::hinted;
+use crate::kernel::{self, Variant};
 use crate::overlay;
+use crate::source;
 use anyhow::{Context as _, Result};
 use names::Names;
 use page::{At, Page};
@@ -66,6 +72,22 @@ pub fn check(checkout: &Path, files: &[PathBuf], kernel: &Path) -> Result<()> {
         "correct the page; a name that is right but not in the sources goes to FROM_ELSEWHERE in \
          scripts/src/documents/mod.rs",
     ))
+}
+
+/// `make docs`: the pages and what rustdoc makes of the code, and where they are.
+pub fn docs(ctx: &Context) -> Result<()> {
+    ctx.ui
+        .expect(source::steps_to_come(ctx) + kernel::steps_to_come(ctx, Variant::Rust) + 2);
+    let step = ctx.ui.step("pages");
+    let pages = html::make(ctx, &ctx.log("html"), &step)?;
+    step.end("made");
+    let kernel = kernel::build(ctx, Variant::Rust)?;
+    let step = ctx.ui.step("rustdoc");
+    let code = rustdoc::make(ctx, &kernel, &step)?;
+    step.end("made");
+    println!("pages: {}", pages.display());
+    println!("code: {}", code.display());
+    Ok(())
 }
 
 impl Documents {

@@ -83,8 +83,7 @@ impl<'a> Place<'a> {
         // What an interrupted run has left is of files with other times. The compiler's cache
         // has the objects.
         files::remove_all(&folder)?;
-        fs::create_dir_all(&folder)
-            .with_context(|| format!("cannot make {}", folder.display()))?;
+        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         disk::need(&ctx.cache, DISK_MIB, "the steps of the series")?;
         let place = Self {
             ctx,
@@ -276,7 +275,10 @@ mod tests {
         let adds = |(_, patch): &(String, String)| {
             patch.contains(&format!("+++ b/{file}\n")) && patch.contains(&format!("\n+{text}"))
         };
-        assert_eq!(overlay.patches.iter().filter(|patch| adds(patch)).count(), 1);
+        assert_eq!(
+            overlay.patches.iter().filter(|patch| adds(patch)).count(),
+            1
+        );
     }
 
     #[test]

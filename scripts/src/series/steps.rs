@@ -86,9 +86,9 @@ impl Step {
         }
         for patch in &self.patches {
             let before = place::read(folder, &patch.path)?;
-            let after = patch
-                .apply(before.as_ref())
-                .with_context(|| format!("\"{}\" does not apply to {}", self.subject, patch.path))?;
+            let after = patch.apply(before.as_ref()).with_context(|| {
+                format!("\"{}\" does not apply to {}", self.subject, patch.path)
+            })?;
             place::put(folder, &patch.path, after.as_ref())?;
         }
         Ok(())
