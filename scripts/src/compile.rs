@@ -7,6 +7,7 @@ use crate::error::hinted;
 use crate::kernel::{self, Kernel};
 use crate::lock::Lock;
 use crate::progress::Step;
+use crate::stamp::Stamp;
 use crate::tree::{self, Tree};
 use crate::{files, process, source};
 use anyhow::{Context as _, Result};
@@ -162,7 +163,7 @@ impl Compiler {
         step: &Step,
     ) -> Result<ExitStatus> {
         // What is there is no longer what the sources are.
-        files::remove_all(&files::beside(&self.out, "stamp"))?;
+        Stamp::of(&self.out).remove()?;
         for (object, from) in objects {
             let to = self.out.join(FOLDER).join(object.file);
             // Newer than its sources, so make leaves it alone.

@@ -6,6 +6,7 @@ use crate::apt::{self, Apt};
 use crate::context::Context;
 use crate::lock::Lock;
 use crate::progress::Step;
+use crate::stamp::Stamp;
 use crate::tree::{self, Tree};
 use crate::version::SUPPORTED;
 use crate::{digest, disk, files, jobs, kernel, process, source, table};
@@ -36,7 +37,7 @@ struct Place {
     /// The build folder: `make bindeb-pkg` puts packages beside it.
     out: PathBuf,
     /// Has what the packages were made from.
-    stamp: PathBuf,
+    stamp: Stamp,
 }
 
 impl Place {
@@ -44,7 +45,7 @@ impl Place {
         let folder = ctx.cache.join("build").join("deb");
         Self {
             out: folder.join("linux"),
-            stamp: folder.join("stamp"),
+            stamp: Stamp::of(&folder),
             folder,
         }
     }
@@ -137,11 +138,11 @@ fn build(ctx: &Context, place: &Place) -> Result<()> {
         )
         .as_bytes(),
     );
-    if fs::read_to_string(stamp).is_ok_and(|s| s == signature) && !place.packages()?.is_empty() {
+    if stamp.is(&signature) && !place.packages()?.is_empty() {
         step.end("as before");
         return Ok(());
     }
-    files::remove_all(stamp)?;
+    stamp.remove()?;
     kernel::configure_like(ctx, &tree, out, (&base, &fragment), &log, &step)?;
     step.end(FLAVOUR);
 
@@ -158,7 +159,7 @@ fn build(ctx: &Context, place: &Place) -> Result<()> {
     }
     jobs::run(make(ctx, &tree, out).arg("bindeb-pkg"), &log, &step)
         .context("the packages cannot be made")?;
-    files::write_atomic(stamp, signature.as_bytes())?;
+    stamp.write(&signature)?;
     step.end("made");
     Ok(())
 }
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn packages_are_found_by_their_extension() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.deb", "a.deb", "a.changes", "stamp", "linux"] {
+        for name in ["b.deb", "a.deb", "a.changes", "lock", "linux"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         let names = |extensions: &[&str]| -> Vec<String> {

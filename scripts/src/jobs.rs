@@ -10,7 +10,7 @@ use crate::progress::Step;
 use anyhow::{Context as _, Result};
 use jobserver::{Acquired, Client};
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 /// The job server, with a token for each CPU.
@@ -43,6 +43,12 @@ pub fn run(command: &mut Command, log: &Path, step: &Step) -> Result<()> {
 pub fn output(command: &mut Command) -> Result<String> {
     let _token = take_part(command)?;
     process::output(command)
+}
+
+/// As [`Command::output`], of a cargo that builds: a failure is only returned, not an error.
+pub fn try_output(command: &mut Command) -> Result<Output> {
+    let _token = take_part(command)?;
+    command.output().context("cannot start cargo")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use crate::context::Context;
 use crate::error::hinted;
 use crate::lock::Lock;
 use crate::progress::Step;
+use crate::stamp::Stamp;
 use crate::tree::{self, Tree};
 use crate::{digest, disk, files, jobs, kconfig, process, source};
 use anyhow::{Context as _, Result};
@@ -104,8 +105,7 @@ impl Kernel {
     /// Changes whenever something does that it was built from, or with. `None` while it is
     /// being built.
     pub fn signature(&self) -> Option<String> {
-        let out = self.vmlinux.parent()?;
-        fs::read_to_string(files::beside(out, "stamp")).ok()
+        Stamp::of(self.vmlinux.parent()?).signature()
     }
 }
 
@@ -175,8 +175,8 @@ fn folder_name(variant: Variant, fragment: Option<&str>) -> String {
 
 /// How many steps building `variant` takes at first sight.
 pub fn steps_to_come(ctx: &Context, variant: Variant) -> usize {
-    let out = folder(ctx, variant);
-    usize::from(!ctx.no_build && !files::beside(&out, "stamp").exists())
+    let stamp = Stamp::of(&folder(ctx, variant));
+    usize::from(!ctx.no_build && !stamp.exists())
 }
 
 /// Builds `variant`; does nothing where it stands already.
@@ -206,11 +206,11 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     let fragment = fragment(ctx, variant)?;
     let signature =
         digest::of_bytes(format!("{}\n{fragment}\n{}", tree.signature, toolchain()).as_bytes());
-    let stamp = files::beside(&out, "stamp");
-    if fs::read_to_string(&stamp).is_ok_and(|s| s == signature) && kernel.image.exists() {
+    let stamp = Stamp::of(&out);
+    if stamp.is(&signature) && kernel.image.exists() {
         return Ok(kernel);
     }
-    files::remove_all(&stamp)?;
+    stamp.remove()?;
     let step = ctx.ui.step(&format!("kernel {}", variant.name()));
     let log = ctx.log(&format!("kernel-{}", variant.name()));
     if common_options(&out).is_some_and(|old| old != kconfig::common(&fragment))
@@ -238,7 +238,7 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     }
     jobs::run(make.arg("Image"), &log, &step)
         .with_context(|| format!("the kernel {} does not build", variant.name()))?;
-    files::write_atomic(&stamp, signature.as_bytes())?;
+    stamp.write(&signature)?;
     step.end("built");
     Ok(kernel)
 }
@@ -251,7 +251,7 @@ pub fn discard(ctx: &Context, variant: Variant) -> Result<()> {
         &files::beside(&out, "lock"),
         &format!("the kernel {}", variant.name()),
     )?;
-    files::remove_all(&files::beside(&out, "stamp"))?;
+    Stamp::of(&out).remove()?;
     files::remove_all(&out)
 }
 
@@ -338,7 +338,7 @@ fn common_options(out: &Path) -> Option<Vec<String>> {
 /// Whether `variant` has been built, with those of `fragment` that any variant can have.
 fn has_options(ctx: &Context, variant: Variant, fragment: &str) -> bool {
     let out = folder(ctx, variant);
-    files::beside(&out, "stamp").exists()
+    Stamp::of(&out).exists()
         && common_options(&out).is_some_and(|options| options == kconfig::common(fragment))
 }
 
@@ -355,7 +355,7 @@ fn seed(
     if variant.is_built_alone() {
         return Ok(());
     }
-    let is_built = |other: Variant| files::beside(&folder(ctx, other), "stamp").exists();
+    let is_built = |other: Variant| Stamp::of(&folder(ctx, other)).exists();
     let others = SEEDS.into_iter();
     let others = others.filter(|&other| other != variant && is_built(other));
     // One with the same options before any other.

@@ -65,6 +65,7 @@ mod series;
 mod side_by_side;
 mod soak;
 mod source;
+mod stamp;
 mod sve_abi;
 mod switch_faults;
 mod table;

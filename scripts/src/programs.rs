@@ -5,6 +5,7 @@
 use crate::context::Context;
 use crate::error::hinted;
 use crate::lock::Lock;
+use crate::stamp::Stamp;
 use crate::tree::{self, Tree};
 use crate::{digest, disk, files, jobs, kernel, source};
 use anyhow::{Context as _, Result};
@@ -113,7 +114,7 @@ pub fn build_ours(ctx: &Context) -> Result<PathBuf> {
 
 /// How many steps building all of it takes at first sight.
 pub fn steps_to_come(ctx: &Context, with_tests: bool) -> usize {
-    let kernels = !files::beside(&ctx.cache.join("build/kselftest"), "stamp").exists();
+    let kernels = !Stamp::of(&ctx.cache.join("build/kselftest")).exists();
     1 + usize::from(with_tests) + usize::from(kernels)
 }
 
@@ -188,12 +189,12 @@ pub fn build_kernels(ctx: &Context) -> Result<PathBuf> {
         "the kernel's selftests",
     )?;
     let signature = digest::of_bytes(format!("{}\n{COLLECTIONS:?}", tree.patched).as_bytes());
-    let stamp = files::beside(&out, "stamp");
-    if fs::read_to_string(&stamp).is_ok_and(|s| s == signature) && built.exists() {
+    let stamp = Stamp::of(&out);
+    if stamp.is(&signature) && built.exists() {
         return Ok(built);
     }
     disk::need(&ctx.cache, DISK_MIB, "the kernel's selftests")?;
-    files::remove_all(&stamp)?;
+    stamp.remove()?;
     let step = ctx.ui.step("the kernel's selftests");
     let log = ctx.log("kselftest");
     jobs::run(
@@ -218,7 +219,7 @@ pub fn build_kernels(ctx: &Context) -> Result<PathBuf> {
             ));
         }
     }
-    files::write_atomic(&stamp, signature.as_bytes())?;
+    stamp.write(&signature)?;
     step.end("built");
     Ok(built)
 }

@@ -5,9 +5,9 @@
 use super::rewrite::Rewritten;
 use super::Mutant;
 use crate::changed_copy::ChangedCopy;
-use crate::process;
 use crate::progress::Step;
-use anyhow::{bail, ensure, Context as _, Result};
+use crate::{jobs, process};
+use anyhow::{bail, ensure, Result};
 use serde::Deserialize;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -56,7 +56,7 @@ pub fn compile(copy: &ChangedCopy<'_>, mutants: &[Mutant], step: &Step) -> Resul
         let rewritten = write(copy, mutants, &unviable)?;
         let mut check = copy.cargo(&["check", "--tests"])?;
         check.arg("--message-format=json");
-        let output = check.output().context("cannot start cargo")?;
+        let output = jobs::try_output(&mut check)?;
         if output.status.success() {
             break;
         }
