@@ -113,7 +113,8 @@ impl Outcome {
                 None => end.verdict(),
             };
             if let Verdict::Failed(why) | Verdict::Skipped(why) = verdict {
-                bail!("{}: {why}\n    log: {log}", step.name);
+                let said = end.output_tail.trim();
+                bail!("{}: {why}\n    log: {log}\n{said}", step.name);
             }
         }
         Ok(())

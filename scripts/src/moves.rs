@@ -4,14 +4,13 @@
 mod migration;
 mod relay;
 
-use crate::boot::Outcome;
 use crate::context::Context;
 use crate::host::{Cpu, Mode, VectorLengths};
 use crate::kernel::Variant;
-use crate::plan::{self, End, Plan, Verdict};
+use crate::plan::{self, Plan};
 use crate::prepare::{Built, Spec};
 use crate::progress::Step;
-use anyhow::{bail, Context as _, Result};
+use anyhow::Result;
 
 /// A guest's way.
 #[derive(Debug, Clone, Copy)]
@@ -51,19 +50,5 @@ fn spec(variant: Variant, mode: Mode, step: plan::Step) -> Spec {
         lpa2: true,
         parameters: String::new(),
         plan: Plan { steps: vec![step] },
-    }
-}
-
-/// How that one thing ended, if it and the host are as they must be.
-fn end(outcome: &Outcome) -> Result<&End> {
-    let log = outcome.log.display();
-    if let Some(problem) = outcome.problems.iter().chain(&outcome.warnings).next() {
-        bail!("{problem}, log: {log}");
-    }
-    let end = outcome.ends.first().context("it did nothing")?;
-    match end.verdict() {
-        Verdict::Passed => Ok(end),
-        Verdict::Skipped(why) => bail!("there is nothing to move: {why}"),
-        Verdict::Failed(why) => bail!("{why}, log: {log}\n{}", end.output_tail.trim()),
     }
 }

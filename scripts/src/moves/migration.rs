@@ -2,7 +2,7 @@
 //! Live migration by QEMU between a host with C and one with Rust, which run at
 //! the same time.
 
-use super::{end, spec};
+use super::spec;
 use crate::boot;
 use crate::context::Context;
 use crate::host::{Mode, VectorLengths};
@@ -69,7 +69,7 @@ pub fn run(
     let boot = |host: boot::Host| {
         let name = host.name.clone();
         boot::boot(ctx, &host, &built.programs, step)
-            .and_then(|outcome| end(&outcome).map(drop))
+            .and_then(|outcome| outcome.check(&host.plan))
             .with_context(|| format!("host {name}"))
     };
     // The first error is the one to show, and both hosts have ended.

@@ -2,7 +2,7 @@
 //! A guest that goes from a host with C to one with Rust and back, by its
 //! registers and its data.
 
-use super::{end, spec};
+use super::spec;
 use crate::boot;
 use crate::context::Context;
 use crate::host::Mode;
@@ -29,14 +29,16 @@ pub fn run(ctx: &Context, built: &Built, mode: Mode, step: &progress::Step) -> R
         step.at(&format!("on {}", host.name));
         let outcome = boot::boot(ctx, &host, &built.programs, step)?;
         let context = || format!("host {}", host.name);
-        saved = Some(end(&outcome).and_then(saved_by).with_context(context)?);
+        outcome.check(&host.plan).with_context(context)?;
+        saved = Some(saved_by(&outcome.ends).with_context(context)?);
     }
     Ok(())
 }
 
 /// What the guest was when the host was done with it.
-fn saved_by(end: &End) -> Result<String> {
-    let saved = end.output.iter().find_map(|line| line.get("saved"));
+fn saved_by(ends: &[End]) -> Result<String> {
+    let mut output = ends.iter().flat_map(|end| &end.output);
+    let saved = output.find_map(|line| line.get("saved"));
     let saved = saved.context("the guest was not saved")?.to_string();
     // Linux takes no longer argument.
     ensure!(saved.len() < 128 << 10, "{} bytes were saved", saved.len());
