@@ -7,7 +7,7 @@ use crate::host::{Cpu, Mode, VectorLengths};
 use crate::image::{self, InUse, Programs};
 use crate::kernel::{self, Kernel, Variant};
 use crate::plan::Plan;
-use crate::side_by_side::side_by_side;
+use crate::side_by_side::{both, side_by_side};
 use crate::{programs, source, tree};
 use anyhow::{bail, Context as _, Result};
 use std::collections::btree_map::{BTreeMap, Entry};
@@ -64,6 +64,9 @@ pub struct Built {
     disks: BTreeMap<Variant, InUse>,
     kept: Vec<PathBuf>,
 }
+
+/// Whether what hosts of a variant need could be built.
+pub type Came = (Variant, Result<()>);
 
 /// Copies what hosts boot from, so that another run that builds meanwhile does
 /// not change it below them.
@@ -159,29 +162,40 @@ impl Built {
 
     /// Builds what hosts of these variants need, and says of each whether that
     /// succeeded. Kernels are built side by side, as there are times when a build
-    /// has work for one CPU only.
-    pub fn add_all(
+    /// has work for one CPU only. When those are there that share their objects, the
+    /// others may be not: `meanwhile` gets what is there.
+    pub fn add_all<T>(
         &mut self,
         ctx: &Context,
         variants: &[Variant],
-    ) -> Result<Vec<(Variant, Result<()>)>> {
+        meanwhile: impl FnOnce(&Self) -> T,
+    ) -> Result<(Vec<Came>, T)> {
         // Once, and not by each of them.
         if !ctx.no_build {
             drop(tree::prepare(ctx, &source::find(ctx)?)?);
         }
-        // Those that begin as a copy of the first come when it is there.
         let (alone, common): (Vec<_>, Vec<_>) = variants.iter().partition(|v| v.is_built_alone());
         let (first, copies) = common.split_at(common.len().min(1));
         let build = |variant: Variant| (variant, kernel::build(ctx, variant));
-        let mut kernels = side_by_side([&alone[..], first].concat(), SIDE_BY_SIDE, build);
-        kernels.extend(side_by_side(copies.to_vec(), SIDE_BY_SIDE, build));
-
         let mut failed = BTreeMap::new();
-        for (variant, kernel) in kernels {
-            if let Err(error) = kernel.and_then(|kernel| self.take(ctx, kernel)) {
-                failed.insert(variant, error);
+        let mut take = |built: &mut Self, kernels: Vec<(Variant, Result<Kernel>)>| {
+            for (variant, kernel) in kernels {
+                if let Err(error) = kernel.and_then(|kernel| built.take(ctx, kernel)) {
+                    failed.insert(variant, error);
+                }
             }
-        }
+        };
+        let (alone, done) = both(
+            || side_by_side(alone, SIDE_BY_SIDE, build),
+            || {
+                // The others begin as a copy of it.
+                let mut kernels = side_by_side(first.to_vec(), SIDE_BY_SIDE, build);
+                kernels.extend(side_by_side(copies.to_vec(), SIDE_BY_SIDE, build));
+                take(self, kernels);
+                meanwhile(self)
+            },
+        );
+        take(self, alone);
         let broken: BTreeSet<Variant> = failed.keys().copied().collect();
         let mut result = |variant: Variant| {
             let guest = guest_of(variant);
@@ -193,7 +207,7 @@ impl Built {
                 None => self.add(ctx, variant),
             }
         };
-        Ok(variants.iter().map(|&v| (v, result(v))).collect())
+        Ok((variants.iter().map(|&v| (v, result(v))).collect(), done))
     }
 
     /// Keeps a kernel that was built.

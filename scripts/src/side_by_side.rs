@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Work that is done side by side.
 
+use std::panic::resume_unwind;
 use std::sync::Mutex;
+use std::thread;
 
 /// Does `work` on each of `jobs`, `workers` of them at a time, and returns what
 /// came of each. They begin in their order, and the results are in it.
@@ -12,7 +14,7 @@ pub fn side_by_side<Job: Send, Done: Send>(
 ) -> Vec<Done> {
     let queue = Mutex::new(jobs.into_iter().enumerate());
     let done = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..workers {
             scope.spawn(|| loop {
                 // A poisoned lock means that another worker panicked, which
@@ -29,6 +31,16 @@ pub fn side_by_side<Job: Send, Done: Send>(
     let mut done = done.into_inner().unwrap_or_else(|e| e.into_inner());
     done.sort_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Does both at the same time.
+pub fn both<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
+    thread::scope(|scope| {
+        let a = scope.spawn(a);
+        let b = b();
+        // What panicked there panics here.
+        (a.join().unwrap_or_else(|panic| resume_unwind(panic)), b)
+    })
 }
 
 #[cfg(test)]

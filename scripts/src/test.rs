@@ -34,7 +34,7 @@ use crate::reference;
 use crate::report;
 use crate::results::Results;
 use crate::series::boots;
-use crate::side_by_side::side_by_side;
+use crate::side_by_side::{both, side_by_side};
 use crate::soak;
 use crate::sve_abi;
 use crate::switch_faults::{self, Which};
@@ -42,9 +42,7 @@ use crate::trace::{self, Allowed, Costs, Tracer, Traces};
 use crate::unsafe_count;
 use crate::versions;
 use anyhow::Result;
-use std::panic::resume_unwind;
 use std::path::Path;
-use std::thread;
 use std::time::Instant;
 
 /// Hosts that run at the same time. Each has two CPUs, of which the selftests
@@ -174,9 +172,6 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     results.append(of_mistakes);
     results.append(of_builds);
     if let Some(built) = &built? {
-        lint(ctx, built, level, results);
-        document(ctx, built, level, results);
-        prove(ctx, built, results);
         if level == Level::Full && only.is_empty() {
             compile_otherwise(ctx, results);
             configurations::add(ctx, &configurations, results);
@@ -184,15 +179,6 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
                 let (verdict, detail) = Verdict::failed(&error);
                 results.add(&ctx.ui, boots::PREFIX, verdict, &detail);
             }
-        }
-        // Without both, a build is what failed.
-        let kernels = (built.kernel(Variant::C), built.kernel(Variant::Rust));
-        if let (true, (Ok(c), Ok(rust))) = (with_tests, kernels) {
-            hold_against_c(ctx, c, rust, results);
-            let made = switch_faults::compile(ctx, c, rust, mistakes(level), results);
-            add_mistakes(ctx, made, results);
-        }
-        if level == Level::Full && only.is_empty() {
             let noticed = mutation::run_on_hosts(ctx, "", MUTANTS_ON_HOSTS);
             add_mutation(ctx, "mutation-hosts", noticed, results);
         }
@@ -231,16 +217,6 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     }
     print(record);
     Ok(())
-}
-
-/// Does both at the same time.
-fn both<A: Send, B>(a: impl FnOnce() -> A + Send, b: impl FnOnce() -> B) -> (A, B) {
-    thread::scope(|scope| {
-        let a = scope.spawn(a);
-        let b = b();
-        // What panicked there panics here.
-        (a.join().unwrap_or_else(|panic| resume_unwind(panic)), b)
-    })
 }
 
 /// Runs the checks that need no kernel.
@@ -382,8 +358,9 @@ fn build(ctx: &Context, level: Level, only: &str, results: &mut Results) -> Resu
                 || specs.iter().any(|spec| spec.variant == variant)
         });
     }
-    let variants = match built.add_all(ctx, &variants) {
-        Ok(variants) => variants,
+    // While the one with sanitizers is still being built.
+    let (variants, shown) = match built.add_all(ctx, &variants, |built| show(ctx, built, level)) {
+        Ok(built) => built,
         Err(error) => {
             add("build/tree".to_owned(), error);
             return Ok(None);
@@ -394,7 +371,23 @@ fn build(ctx: &Context, level: Level, only: &str, results: &mut Results) -> Resu
         let name = format!("build/{}", variant.name());
         results.add(&ctx.ui, name, verdict, &detail);
     }
+    results.append(shown);
     Ok(Some(built))
+}
+
+/// Shows of the kernels what can be shown without booting them.
+fn show(ctx: &Context, built: &Built, level: Level) -> Results {
+    let mut results = Results::default();
+    lint(ctx, built, level, &mut results);
+    document(ctx, built, level, &mut results);
+    prove(ctx, built, &mut results);
+    // Without both, a build is what failed. A level with one only has no use for the other.
+    if let (Ok(c), Ok(rust)) = (built.kernel(Variant::C), built.kernel(Variant::Rust)) {
+        hold_against_c(ctx, c, rust, &mut results);
+        let made = switch_faults::compile(ctx, c, rust, mistakes(level), &mut results);
+        add_mistakes(ctx, made, &mut results);
+    }
+    results
 }
 
 /// Lints our code in the kernel.
