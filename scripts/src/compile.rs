@@ -169,8 +169,8 @@ impl Compiler {
             // Newer than its sources, so make leaves it alone.
             fs::copy(from, &to).with_context(|| format!("cannot write {}", to.display()))?;
         }
-        let mut make = kernel::make(ctx, &self.tree.path, &self.out);
-        process::run_status(make.arg("Image"), log, step)
+        let mut make = kernel::make_image(ctx, &self.tree.path, &self.out);
+        process::run_status(&mut make, log, step)
     }
 }
 

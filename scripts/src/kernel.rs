@@ -124,6 +124,15 @@ pub fn make(ctx: &Context, tree: &Path, out: &Path) -> Command {
     command
 }
 
+/// As [`make`], of a kernel that tests boot. Looking for warnings in all inline functions is an
+/// eighth of what clang does, and nobody wants to know of those in code that is not ours:
+/// [`crate::warnings`] looks for the others.
+pub fn make_image(ctx: &Context, tree: &Path, out: &Path) -> Command {
+    let mut command = make(ctx, tree, out);
+    command.args(["KCFLAGS=-w", "Image"]);
+    command
+}
+
 /// Makes builds repeatable, and the compiler cache ours.
 pub fn environment(ctx: &Context, command: &mut Command) {
     command
@@ -230,13 +239,7 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
         seed(ctx, &out, variant, &fragment, &log, &step)?;
     }
     configure(ctx, &tree.path, &out, &fragment, &log, &step)?;
-    let mut make = make(ctx, &tree.path, &out);
-    if variant.is_built_alone() {
-        // Looking for them in all inline functions is an eighth of what clang does, and has been
-        // done, with warnings as errors, for the other kernels.
-        make.arg("KCFLAGS=-w");
-    }
-    jobs::run(make.arg("Image"), &log, &step)
+    jobs::run(&mut make_image(ctx, &tree.path, &out), &log, &step)
         .with_context(|| format!("the kernel {} does not build", variant.name()))?;
     stamp.write(&signature)?;
     step.end("built");
@@ -289,7 +292,7 @@ pub fn build_of(
     let mut fragment = fragment(ctx, variant)?;
     fragment.push_str(more);
     configure(ctx, tree, out, &fragment, log, step)?;
-    jobs::run(make(ctx, tree, out).arg("Image"), log, step)?;
+    jobs::run(&mut make_image(ctx, tree, out), log, step)?;
     Ok(out.join("arch/arm64/boot/Image"))
 }
 

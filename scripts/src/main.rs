@@ -75,6 +75,7 @@ mod tree;
 mod unsafe_count;
 mod version;
 mod versions;
+mod warnings;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};

@@ -41,6 +41,7 @@ use crate::switch_faults::{self, Which};
 use crate::trace::{self, Allowed, Costs, Tracer, Traces};
 use crate::unsafe_count;
 use crate::versions;
+use crate::warnings;
 use anyhow::Result;
 use std::path::Path;
 use std::time::Instant;
@@ -118,7 +119,8 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     // The lints and rustdoc among them.
     let mut proofs = 2 + build_proof::OBJECTS.len() + hypervisor_flags::PARTS.len();
     if with_tests {
-        proofs += entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
+        // Those of the compiler among them.
+        proofs += 1 + entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
     }
     let moves = match only {
         "" => matrix::moves(level).len(),
@@ -381,6 +383,9 @@ fn show(ctx: &Context, built: &Built, level: Level) -> Results {
     lint(ctx, built, level, &mut results);
     document(ctx, built, level, &mut results);
     prove(ctx, built, &mut results);
+    if level != Level::Quick {
+        warn(ctx, built, level, &mut results);
+    }
     // Without both, a build is what failed. A level with one only has no use for the other.
     if let (Ok(c), Ok(rust)) = (built.kernel(Variant::C), built.kernel(Variant::Rust)) {
         hold_against_c(ctx, c, rust, &mut results);
@@ -416,6 +421,16 @@ fn document(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
     let (verdict, detail) = Verdict::of(came.result);
     step.end(&earlier::outcome(recalled, verdict.word()));
     results.add_recalled(&ctx.ui, rustdoc::TEST, verdict, &detail, recalled);
+}
+
+/// Has the compiler warn of our C in the kernels.
+fn warn(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
+    let step = ctx.ui.step(warnings::TEST);
+    let came = warnings::check(ctx, built, level.recalls(), &step);
+    let recalled = came.recalled.as_deref();
+    let (verdict, detail) = Verdict::of(came.result);
+    step.end(&earlier::outcome(recalled, verdict.word()));
+    results.add_recalled(&ctx.ui, warnings::TEST, verdict, &detail, recalled);
 }
 
 /// Shows that the build of the Rust kernel fails where it has to, and compiles Rust for
