@@ -380,11 +380,21 @@ fn build(ctx: &Context, level: Level, only: &str, results: &mut Results) -> Resu
 /// Shows of the kernels what can be shown without booting them.
 fn show(ctx: &Context, built: &Built, level: Level) -> Results {
     let mut results = Results::default();
-    lint(ctx, built, level, &mut results);
-    document(ctx, built, level, &mut results);
+    let recall = level.recalls();
+    // Without it, the build is what failed.
+    if built.kernel(Variant::Rust).is_ok() {
+        add_came(ctx, lints::TEST, &mut results, |step| {
+            lints::check(ctx, built, recall, step)
+        });
+        add_came(ctx, rustdoc::TEST, &mut results, |step| {
+            rustdoc::check(ctx, built, recall, step)
+        });
+    }
     prove(ctx, built, &mut results);
     if level != Level::Quick {
-        warn(ctx, built, level, &mut results);
+        add_came(ctx, warnings::TEST, &mut results, |step| {
+            warnings::check(ctx, built, recall, step)
+        });
     }
     // Without both, a build is what failed. A level with one only has no use for the other.
     if let (Ok(c), Ok(rust)) = (built.kernel(Variant::C), built.kernel(Variant::Rust)) {
@@ -395,42 +405,19 @@ fn show(ctx: &Context, built: &Built, level: Level) -> Results {
     results
 }
 
-/// Lints our code in the kernel.
-fn lint(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
-    // Without it, the build is what failed.
-    if built.kernel(Variant::Rust).is_err() {
-        return;
-    }
-    let step = ctx.ui.step(lints::TEST);
-    let came = lints::check(ctx, built, level.recalls(), &step);
+/// Adds what the test `name` came to that recalls what it may.
+fn add_came(
+    ctx: &Context,
+    name: &str,
+    results: &mut Results,
+    check: impl FnOnce(&Step) -> earlier::Came<()>,
+) {
+    let step = ctx.ui.step(name);
+    let came = check(&step);
     let recalled = came.recalled.as_deref();
     let (verdict, detail) = Verdict::of(came.result);
     step.end(&earlier::outcome(recalled, verdict.word()));
-    results.add_recalled(&ctx.ui, lints::TEST, verdict, &detail, recalled);
-}
-
-/// Has rustdoc look at our code in the kernel.
-fn document(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
-    // Without it, the build is what failed.
-    if built.kernel(Variant::Rust).is_err() {
-        return;
-    }
-    let step = ctx.ui.step(rustdoc::TEST);
-    let came = rustdoc::check(ctx, built, level.recalls(), &step);
-    let recalled = came.recalled.as_deref();
-    let (verdict, detail) = Verdict::of(came.result);
-    step.end(&earlier::outcome(recalled, verdict.word()));
-    results.add_recalled(&ctx.ui, rustdoc::TEST, verdict, &detail, recalled);
-}
-
-/// Has the compiler warn of our C in the kernels.
-fn warn(ctx: &Context, built: &Built, level: Level, results: &mut Results) {
-    let step = ctx.ui.step(warnings::TEST);
-    let came = warnings::check(ctx, built, level.recalls(), &step);
-    let recalled = came.recalled.as_deref();
-    let (verdict, detail) = Verdict::of(came.result);
-    step.end(&earlier::outcome(recalled, verdict.word()));
-    results.add_recalled(&ctx.ui, warnings::TEST, verdict, &detail, recalled);
+    results.add_recalled(&ctx.ui, name, verdict, &detail, recalled);
 }
 
 /// Shows that the build of the Rust kernel fails where it has to, and compiles Rust for
