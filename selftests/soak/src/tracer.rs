@@ -74,19 +74,12 @@ fn threads(pid: i32, round: usize) -> Vec<i32> {
 fn visit(pid: i32, round: usize) -> Result<Visit> {
     let mut visit = Visit::default();
     for thread in threads(pid, round) {
-        let thread = Pid::from_raw(thread);
-        match stop(thread) {
-            Ok(Some(signal)) => {
-                visit.stops += 1;
-                look(thread, &mut visit)?;
-                gone_is_right(ptrace::detach(thread, signal))?;
-            }
-            Ok(None) => {}
-            Err(Errno::ETIMEDOUT) => {
-                visit.too_late = true;
-                break;
-            }
+        match Traced::seize(Pid::from_raw(thread)) {
+            Ok(traced) => traced.visit(&mut visit)?,
             Err(error) => gone_is_right(Err(error))?,
+        }
+        if visit.too_late {
+            break;
         }
     }
     Ok(visit)
@@ -95,28 +88,90 @@ fn visit(pid: i32, round: usize) -> Result<Visit> {
 /// A thread may end at any time, and be killed while it is stopped.
 fn gone_is_right(result: nix::Result<()>) -> Result<()> {
     match result {
-        Ok(()) | Err(Errno::ESRCH) | Err(Errno::ECHILD) | Err(Errno::EPERM) => Ok(()),
+        Ok(()) | Err(Errno::ESRCH) | Err(Errno::EPERM) => Ok(()),
         Err(error) => Err(error).context("ptrace"),
     }
 }
 
-/// Stops a thread. Returns the signal that it is to be given when it goes on, which may
-/// be none; or `None` if it has ended.
-fn stop(thread: Pid) -> nix::Result<Option<Option<Signal>>> {
-    ptrace::seize(thread, Options::empty())?;
-    ptrace::interrupt(thread)?;
-    let deadline = Instant::now() + LIMIT;
-    loop {
-        match waitpid(thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG))? {
-            WaitStatus::PtraceEvent(..) => return Ok(Some(None)),
-            WaitStatus::Stopped(_, signal) => return Ok(Some(Some(signal))),
-            WaitStatus::StillAlive if Instant::now() < deadline => {
-                thread::sleep(Duration::from_micros(200));
+/// A thread that this process traces. If it ends before it is let go, it has to be waited
+/// for here as well: until then its process does not come to its end for whoever waits for
+/// that.
+struct Traced(Pid);
+
+impl Traced {
+    fn seize(thread: Pid) -> nix::Result<Self> {
+        ptrace::seize(thread, Options::empty())?;
+        Ok(Self(thread))
+    }
+
+    /// Stops it, looks at its registers, and lets it go.
+    fn visit(self, visit: &mut Visit) -> Result<()> {
+        match ptrace::interrupt(self.0) {
+            // It ends already.
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error).context("cannot stop a thread"),
+        }
+        match self.wait()? {
+            Stop::For(signal) => {
+                visit.stops += 1;
+                look(self.0, visit)?;
+                self.let_go(signal, visit)
             }
-            WaitStatus::StillAlive => return Err(Errno::ETIMEDOUT),
-            _ => return Ok(None),
+            Stop::Ended => Ok(()),
+            Stop::TooLate => {
+                visit.too_late = true;
+                Ok(())
+            }
         }
     }
+
+    /// Lets it go on, with the signal that it was to be given.
+    fn let_go(self, signal: Option<Signal>, visit: &mut Visit) -> Result<()> {
+        match ptrace::detach(self.0, signal) {
+            Ok(()) => return Ok(()),
+            // It was killed, and is no longer stopped.
+            Err(Errno::ESRCH) => {}
+            Err(error) => return Err(error).context("cannot let a thread go"),
+        }
+        match self.wait()? {
+            Stop::Ended => {}
+            // Killed where it had been stopped, it stops once more on its way out, or takes
+            // too long for that. The end of this process lets it go.
+            Stop::For(_) | Stop::TooLate => visit.too_late = true,
+        }
+        Ok(())
+    }
+
+    /// Waits until it stops or ends.
+    fn wait(&self) -> Result<Stop> {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let flags = WaitPidFlag::__WALL | WaitPidFlag::WNOHANG;
+            let status = match waitpid(self.0, Some(flags)) {
+                Err(Errno::ECHILD) => return Ok(Stop::Ended),
+                other => other.context("cannot wait for a thread")?,
+            };
+            match status {
+                WaitStatus::PtraceEvent(..) => return Ok(Stop::For(None)),
+                WaitStatus::Stopped(_, signal) => return Ok(Stop::For(Some(signal))),
+                WaitStatus::StillAlive if Instant::now() < deadline => {
+                    thread::sleep(Duration::from_micros(200));
+                }
+                WaitStatus::StillAlive => return Ok(Stop::TooLate),
+                _ => return Ok(Stop::Ended),
+            }
+        }
+    }
+}
+
+/// What a thread that is waited for has done.
+enum Stop {
+    /// It is stopped, and is to be given this signal when it goes on.
+    For(Option<Signal>),
+    /// It has ended.
+    Ended,
+    /// Neither, in the time that it may take.
+    TooLate,
 }
 
 /// Reads all registers, writes them back, and reads them again.
@@ -183,6 +238,51 @@ mod tests {
         assert!(visit.stops >= 1, "{visit:?}");
         assert!(visit.registers >= visit.stops, "{visit:?}");
         assert_eq!(visit.corruptions, 0);
+    }
+
+    /// Whether a process that was killed comes to its end for its parent, this process.
+    fn ends(child: &mut Child) -> bool {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < deadline {
+            if child.try_wait().unwrap().is_some() {
+                return true;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        false
+    }
+
+    #[test]
+    fn a_thread_that_is_killed_in_the_middle_does_not_keep_its_process() {
+        for killed_when_stopped in [false, true] {
+            let mut child = start(true);
+            thread::sleep(Duration::from_millis(500));
+            // Not the first one: that is waited for by its parent anyway.
+            let threads = threads(child.id() as i32, 0);
+            let thread = Pid::from_raw(*threads.last().unwrap());
+            assert_ne!(thread.as_raw(), child.id() as i32);
+            let traced = Traced::seize(thread).unwrap();
+            let mut visit = Visit::default();
+            if killed_when_stopped {
+                ptrace::interrupt(thread).unwrap();
+                let Stop::For(signal) = traced.wait().unwrap() else {
+                    panic!("it does not stop");
+                };
+                child.kill().unwrap();
+                thread::sleep(Duration::from_millis(100));
+                look(thread, &mut visit).unwrap();
+                traced.let_go(signal, &mut visit).unwrap();
+            } else {
+                child.kill().unwrap();
+                thread::sleep(Duration::from_millis(100));
+                traced.visit(&mut visit).unwrap();
+            }
+            assert!(
+                ends(&mut child),
+                "killed when stopped: {killed_when_stopped}"
+            );
+            assert!(!visit.too_late);
+        }
     }
 
     #[test]

@@ -4,13 +4,13 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{channel, Receiver, RecvTimeoutError, Sender};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use guest_init::report::{self, Event};
 
 use crate::end::{Ended, Meaning};
@@ -20,6 +20,8 @@ use crate::system;
 
 /// Time that a guest may take. An emulated one shares the CPUs with many others.
 const LIMIT: Duration = Duration::from_secs(300);
+/// And then its process, to its end.
+const END: Duration = Duration::from_secs(60);
 
 /// Lines of a VMM that are kept for an error.
 const LAST_LINES: usize = 12;
@@ -133,7 +135,7 @@ impl Start {
             break;
         }
         ended.killed |= soak.processes.remove(process);
-        ended.status = child.wait().context("cannot wait for a VMM")?;
+        ended.status = wait(&mut child)?;
         // What it printed before it was killed.
         while let Ok(line) = lines.recv() {
             self.take(&mut ended, line);
@@ -175,6 +177,22 @@ impl Start {
             ended.lines.remove(0);
         }
         ended.lines.push(text);
+    }
+}
+
+/// Waits for a process that ends now, or does not even though it was killed.
+fn wait(child: &mut Child) -> Result<ExitStatus> {
+    let deadline = Instant::now() + END;
+    loop {
+        if let Some(status) = child.try_wait().context("cannot wait for a VMM")? {
+            return Ok(status);
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "a VMM does not end: {}",
+            system::where_it_is(child.id() as i32)
+        );
+        thread::sleep(Duration::from_millis(2));
     }
 }
 
