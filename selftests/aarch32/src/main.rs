@@ -61,6 +61,11 @@ const FEWEST_PREEMPTIONS: u64 = 10;
 /// the host's tick comes in one of three instructions, see the guest's
 /// `Bank::expect_status`. With the C kernel it was 14 of 1.5 million.
 const EXCEPTIONS_PER_LOSS: u32 = 10_000;
+/// The same on a busy host, and how many it may lose whatever their number is. There a vCPU
+/// may take so long for the three instructions that a tick comes, be it that the host has
+/// translated them anew: it was 2 of 668 once, in hundreds of runs.
+const BUSY_EXCEPTIONS_PER_LOSS: u32 = 50;
+const BUSY_LOSSES: u32 = 3;
 
 /// What came out.
 #[derive(Debug, Default, Serialize)]
@@ -109,7 +114,11 @@ fn judge_hold(tallies: &[Tally], seconds: u64, is_busy: bool) -> Result<()> {
 }
 
 /// Fails where more was lost than an emulated CPU loses.
-fn judge_losses(tallies: &[Tally]) -> Result<()> {
+fn judge_losses(tallies: &[Tally], is_busy: bool) -> Result<()> {
+    let (always, per_loss) = match is_busy {
+        false => (1, EXCEPTIONS_PER_LOSS),
+        true => (BUSY_LOSSES, BUSY_EXCEPTIONS_PER_LOSS),
+    };
     for (
         index,
         Tally {
@@ -118,7 +127,7 @@ fn judge_losses(tallies: &[Tally]) -> Result<()> {
     ) in tallies.iter().enumerate()
     {
         ensure!(*exceptions > 0, "vCPU {index} took no exception");
-        let most = 1 + exceptions / EXCEPTIONS_PER_LOSS;
+        let most = always + exceptions / per_loss;
         ensure!(
             *lost <= most,
             "vCPU {index} lost the SPSR of {lost} exceptions of {exceptions}; an emulated CPU \
@@ -138,14 +147,14 @@ fn run(options: &Options) -> Result<Outcome> {
         let hold = Course::Hold(Duration::from_secs(options.seconds));
         let tallies = Machine::new(options)?.run(options, &hold)?;
         judge_hold(&tallies, options.seconds, options.busy_host)?;
-        judge_losses(&tallies)?;
+        judge_losses(&tallies, options.busy_host)?;
         tallies.iter().for_each(|tally| outcome.add(tally));
     }
     let alterations = options.alterations();
     if !alterations.is_empty() {
         let course = Course::Alter(alterations);
         let tallies = Machine::new(options)?.run(options, &course)?;
-        judge_losses(&tallies)?;
+        judge_losses(&tallies, options.busy_host)?;
         tallies.iter().for_each(|tally| outcome.add(tally));
     }
     let tally = load.stop()?;
@@ -211,16 +220,22 @@ mod tests {
 
     #[test]
     fn few_losses_are_the_emulators() {
-        let judge = |exceptions, lost| {
+        let on = |is_busy, exceptions, lost| {
             let tally = Tally {
                 exceptions,
                 lost,
                 ..Default::default()
             };
-            judge_losses(&[tally]).is_ok()
+            judge_losses(&[tally], is_busy).is_ok()
         };
+        let judge = |exceptions, lost| on(false, exceptions, lost);
         assert!(judge(10, 0) && judge(10, 1) && judge(20_000, 3));
         assert!(!judge(10, 2) && !judge(20_000, 4));
-        assert!(!judge(0, 0), "nothing was tested");
+        let busy = |exceptions, lost| on(true, exceptions, lost);
+        assert!(busy(668, 2) && busy(10, 3) && busy(668, 16));
+        assert!(!busy(10, 4) && !busy(668, 17));
+        for is_busy in [false, true] {
+            assert!(!on(is_busy, 0, 0), "nothing was tested");
+        }
     }
 }

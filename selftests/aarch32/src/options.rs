@@ -31,8 +31,8 @@ pub struct Options {
     /// a register, such as DACR or D7, all, or none
     #[arg(long, default_value = "all", value_parser = Alter::parse)]
     pub alter: Alter,
-    /// Only report how often vCPUs were preempted: what else the host has to do
-    /// takes their CPU away for long, so it says nothing about the test
+    /// Only report how often vCPUs were preempted, and let an emulated CPU lose more:
+    /// what else the host has to do takes their CPU away for long
     #[arg(long)]
     pub busy_host: bool,
     /// Check as well what QEMU's CPUs do not do: keep what is written to
