@@ -21,7 +21,8 @@ use kernel::{
     ffi::c_int, //
 };
 
-/// Where the host says that its storage is. Not to be used before it is pinned.
+/// Where the host says that its storage is, by the address that EL2 has for it. Not to be used
+/// before it is pinned.
 pub(crate) struct HostSveState(NonNull<bindings::arm64_sve_state>);
 
 impl VcpuState<'_, KeptByHost> {
@@ -37,7 +38,9 @@ impl VcpuState<'_, KeptByHost> {
     pub(crate) fn sve_state(&self) -> Option<HostSveState> {
         // SAFETY: A field of the vCPU, by the type invariant.
         let state = unsafe { (&raw const (*self.vcpu.as_ptr()).arch.sve_state).read_volatile() };
-        NonNull::new(state).map(HostSveState)
+        // EL2 takes its own NULL for no storage, too.
+        NonNull::new(state)?;
+        NonNull::new(Nvhe::kern_hyp_va(state)).map(HostSveState)
     }
 }
 
@@ -70,7 +73,7 @@ impl VcpuState<'_, KeptByHyp> {
         state: HostSveState,
         vl: VectorLength,
     ) -> Result<(), c_int> {
-        let state = Nvhe::kern_hyp_va(state.0.as_ptr());
+        let state = state.0.as_ptr();
         let range = range(state, vl);
         // SAFETY: Takes any addresses, and finds out whose they are.
         match unsafe { bindings::hyp_pin_shared_mem(range[0], range[1]) } {
