@@ -11,7 +11,7 @@ pub(crate) mod cptr;
 mod entry;
 pub(crate) mod exits;
 pub(crate) mod fp;
-mod pstate;
+pub(crate) mod pstate;
 pub(crate) mod sysreg_sr;
 pub(crate) mod traps;
 pub(crate) mod unexpected_exception;

@@ -70,7 +70,7 @@ module! {
 
 /// What messages begin with; [`module!`] has it as well.
 #[cfg(not(CONFIG_KVM_ARM64_RUST_FAULTS))]
-const __LOG_PREFIX: &[u8] = b"kvm_arm64_rust\0";
+const __LOG_PREFIX: &[u8] = b"KVM\0";
 
 /// Hands the call to the fault that is switched on for this hook, if one is.
 ///
@@ -429,7 +429,8 @@ unsafe extern "C" fn copy_sve_reg_indices(
     from_result(|| sve::one_reg::list(vcpu, user).map(|count| count as c_int))
 }
 
-/// Keeps kprobes away from functions that run between a guest and the host's own state.
+/// Keeps kprobes away from functions that run between a guest and the host's own state: exceptions
+/// go to the hypervisor's vectors there. `kprobes/vhe` in `make test` finds those that are missing.
 macro_rules! nokprobe {
     ($($function:path;)*) => {
         $(#[cfg(CONFIG_KPROBES)]
@@ -452,8 +453,19 @@ unsafe impl Sync for Address {}
 
 nokprobe! {
     __kvm_vcpu_run;
+    hyp::exits::memory::access_v2_cpuif::<Vhe>;
+    hyp::exits::memory::handle_fault::<Vhe>;
+    hyp::exits::mops::handle::<Vhe>;
+    hyp::exits::skip::skip_instruction::<Vhe>;
+    hyp::exits::sysreg::handle::<Vhe>;
+    hyp::fp::handle_trap::<Vhe>;
+    hyp::pstate::from_above_el1;
+    hyp::view::fp::moves::load_fpsimd;
+    hyp::view::fp::moves::load_sve;
     hyp_panic;
     vhe::exits::fixup_nv_guest_exit;
+    vhe::exits::handle_nv_sysreg;
+    vhe::exits::timer::hyp_physical_compare_value;
     vhe::traps::compute_hcr;
     vhe::view::panic::now;
 }

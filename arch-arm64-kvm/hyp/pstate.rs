@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! The PSTATE that a guest is entered with.
+//! The PSTATE that a guest is entered with, and the host returned to.
 
 #![forbid(unsafe_code)]
 
@@ -40,7 +40,7 @@ pub(crate) fn to_hw_pstate(pstate: u64) -> u64 {
 /// exception for its illegal execution state at once.
 #[cold]
 #[inline(never)]
-fn from_above_el1(pstate: u64) -> u64 {
+pub(crate) fn from_above_el1(pstate: u64) -> u64 {
     match pstate & MODE {
         EL2T => pstate & !MODE | EL1T,
         EL2H => pstate & !MODE | EL1H,

@@ -8,7 +8,7 @@
 
 mod cpacr;
 mod eret;
-mod timer;
+pub(crate) mod timer;
 mod tlbi;
 mod zcr;
 
@@ -76,7 +76,7 @@ fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut
 
 /// Handles accesses of a guest with a virtual EL2 that are not for the kernel.
 #[inline(never)]
-fn handle_nv_sysreg(
+pub(crate) fn handle_nv_sysreg(
     guest: &mut GuestContext<'_>,
     host: &mut HostData<'_>,
     exit_code: &mut ExitCode,

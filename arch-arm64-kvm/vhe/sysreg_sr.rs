@@ -27,23 +27,28 @@ use kernel::arm64::{
 };
 
 /// Makes room for a guest that is about to be entered.
+// These run with the hypervisor's vectors, where there must be no function that can be probed.
+#[inline(always)]
 pub(crate) fn save_host_state(host: &mut HostContext<'_>) {
     save_common_state(host);
 }
 
 /// Sets what is left to set for a guest that is about to be entered.
+#[inline(always)]
 pub(crate) fn restore_guest_state(guest: &GuestContext<'_>) {
     restore_common_state(guest);
     restore_el2_return_state(guest);
 }
 
 /// Saves what will not stay in the CPU for a guest that was left.
+#[inline(always)]
 pub(crate) fn save_guest_state(guest: &mut GuestContext<'_>) {
     save_common_state(guest);
     save_el2_return_state(guest);
 }
 
 /// Takes back what the kernel needs after a guest was left.
+#[inline(always)]
 pub(crate) fn restore_host_state(host: &HostContext<'_>) {
     restore_common_state(host);
 }
@@ -98,7 +103,7 @@ fn load_mpam(guest: &GuestContext<'_>) {
     if !cpucap::system_supports_mpam() {
         return;
     }
-    let vmm = guest.mpam0_el1();
+    let vmm = guest.mpam0_el1_of_vmm();
     guest.write_el1(
         MPAM1_EL1::from(0)
             .with_partid_i(vmm.partid_i())

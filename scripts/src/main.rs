@@ -42,6 +42,7 @@ mod jobs;
 mod kconfig;
 mod kernel;
 mod kernel_org;
+mod kprobes;
 mod kselftests;
 mod libtest;
 mod lints;

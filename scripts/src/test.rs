@@ -20,6 +20,7 @@ use crate::host_row::{self, Contests, HostRow, Tally};
 use crate::hostile;
 use crate::hypervisor_flags;
 use crate::kernel::{self, Kernel, Variant};
+use crate::kprobes;
 use crate::kselftests;
 use crate::lints;
 use crate::matrix::{self, Level};
@@ -119,8 +120,8 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     // The lints and rustdoc among them.
     let mut proofs = 2 + build_proof::OBJECTS.len() + hypervisor_flags::PARTS.len();
     if with_tests {
-        // Those of the compiler among them.
-        proofs += 1 + entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
+        // The compiler's warnings and kprobes among them.
+        proofs += 2 + entry::ALL.len() + switch_faults::steps_to_come(ctx)?;
     }
     let moves = match only {
         "" => matrix::moves(level).len(),
@@ -374,6 +375,13 @@ fn build(ctx: &Context, level: Level, only: &str, results: &mut Results) -> Resu
         results.add(&ctx.ui, name, verdict, &detail);
     }
     results.append(shown);
+    // The one that has kprobes.
+    if let Ok(kernel) = built.kernel(Variant::Sanitizer) {
+        let step = ctx.ui.step(kprobes::TEST);
+        let (verdict, detail) = Verdict::of(kprobes::check(kernel));
+        step.end(verdict.word());
+        results.add(&ctx.ui, kprobes::TEST, verdict, &detail);
+    }
     Ok(Some(built))
 }
 

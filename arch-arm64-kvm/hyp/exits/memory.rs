@@ -21,6 +21,7 @@ use kernel::arm64::{
 };
 
 /// Notes the addresses of the fault. Returns true if the guest is to try again.
+#[inline(never)]
 pub(crate) fn handle_fault<W: Hyp>(guest: &mut Context<'_, W, Guest>) -> bool {
     let syndrome = guest.syndrome();
     let far = exit::far::<W>();
@@ -89,7 +90,10 @@ pub(crate) fn handle_data_abort<W: Hyp>(
 
 /// Passes an access to the CPU interface of a GICv2 on, if it is one.
 #[inline(never)]
-fn access_v2_cpuif<W: Hyp>(guest: &mut Context<'_, W, Guest>, exit_code: &mut ExitCode) -> bool {
+pub(crate) fn access_v2_cpuif<W: Hyp>(
+    guest: &mut Context<'_, W, Guest>,
+    exit_code: &mut ExitCode,
+) -> bool {
     let syndrome = guest.syndrome();
     let fault = syndrome.fsc();
     let is_access = fault.is_translation()

@@ -76,7 +76,8 @@ pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
 }
 
 /// Where the CPU cannot apply an offset, what is in it has the offset in it already.
-fn hyp_physical_compare_value(guest: &GuestContext<'_>) -> u64 {
+#[inline(never)]
+pub(crate) fn hyp_physical_compare_value(guest: &GuestContext<'_>) -> u64 {
     if !cpucap::cpus_have_ecv_cntpoff() && timer::offset(guest, Timer::HypPhysical) != 0 {
         guest.get_sanitised::<registers::CNTHP_CVAL_EL2>().into()
     } else {
