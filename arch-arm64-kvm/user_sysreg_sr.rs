@@ -4,7 +4,7 @@
 //!
 //! They need not change with every entry to the guest and exit from it: the kernel does not use
 //! them, and the VMM's own code, which does, does not run between `vcpu_load()` and `vcpu_put()`.
-//! VHE has always switched them there, and it is the same kernel that runs in between:
+//! VHE has always switched the first two there, and it is the same kernel that runs in between:
 //!
 //! - `TPIDR_EL0`: read and written for the running thread when threads are switched, made or
 //!   changed by their own system calls. A vCPU is put before its thread is switched. Otherwise only
@@ -17,8 +17,8 @@
 //!   it). With asymmetric checks, or with KASAN that uses tags, a VMM that maps the guest's memory
 //!   with PROT_MTE could make the guest see one of its own faults, as it can under VHE.
 //!
-//! A protected guest of pKVM is different: its registers must not come near the host, so EL2
-//! switches all of them (`nvhe::sysreg_sr`).
+//! A protected guest of pKVM is different: EL2 switches all of its registers (`nvhe::sysreg_sr`),
+//! and the host gets no more of them than it needs (`nvhe::pkvm::registers`).
 
 #![forbid(unsafe_code)]
 

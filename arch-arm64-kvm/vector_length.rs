@@ -30,7 +30,8 @@ impl VectorLength {
     /// How many P registers there are, and FFR, which is as long and comes behind them.
     pub(crate) const P_REGISTERS_AND_FFR: usize = 17;
 
-    /// One of `bytes`, which have been checked: a multiple of 16, and not 0.
+    /// One of `bytes`, which have been checked: a multiple of 16, and not 0, but where there is no
+    /// SVE. Nobody asks for the vectors of such a one.
     #[inline(always)]
     pub(crate) fn of_bytes(bytes: u32) -> Self {
         Self { bytes }

@@ -25,8 +25,8 @@ use kernel::arm64::{
 /// Both bits of a field with which nothing traps at any level.
 const OPEN: u64 = 0b11;
 
-/// Traps what the guest must not do: SME, which KVM offers no guest, and FP and SVE as long as the
-/// registers are not the guest's.
+/// Traps what the guest must not do: SME, activity monitors and trace, which KVM offers no guest,
+/// and FP and SVE as long as the registers are not the guest's.
 ///
 /// The ERET to the guest synchronises it.
 #[inline(always)]
@@ -58,7 +58,6 @@ pub(crate) fn deactivate<W: Hyp>() -> FpTrapsOpened {
 
 #[inline(always)]
 fn for_guest_e2h<W: Hyp>(guest: &Context<'_, W, Guest>, guest_owns_fp: bool) -> CptrE2h {
-    // TAM is where it is without E2H.
     let value = CPACR_EL1::from(0).with_tam(true).with_tta(true);
     if !guest_owns_fp {
         return value;

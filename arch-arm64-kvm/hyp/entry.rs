@@ -249,7 +249,8 @@ global_asm!(
     "ldr x0, [x0, #{ELR_EL2}]",
     "msr elr_el2, x0",
 
-    // As above.
+    // An exception that nobody expects was taken from EL2 or from a guest. X2 to X30 are as they
+    // were then, and X0 and X1 on the stack.
     ".global __guest_exit_panic",
     "__guest_exit_panic:",
     "this_cpu x1, kvm_hyp_ctxt, x0",

@@ -3,8 +3,8 @@
 //! What the hypervisor does about an exit by itself, without the kernel.
 //!
 //! Each world says which function handles which class of exceptions: see `vhe::exits` and
-//! `nvhe::exits`. Those that both have are here. They are not inlined: most exits need none, and
-//! the run loop would have to keep registers free for them.
+//! `nvhe::exits`. Those that both have are here. What most of them do is not inlined: most exits
+//! need none, and the run loop would have to keep registers free for them.
 //!
 //! Context: EL2, all exceptions masked. The registers of EL1 in the CPU are the guest's.
 //!
@@ -41,7 +41,7 @@ pub(crate) struct ExitCode(pub(crate) u64);
 
 impl ExitCode {
     const SERROR_PENDING: u64 = 1 << bindings::ARM_EXIT_WITH_SERROR_BIT;
-    /// An interrupt, or nothing that the kernel has to see to.
+    /// An interrupt, or nothing of the guest's that the kernel has to see to.
     pub(crate) const IRQ: Self = Self(bindings::ARM_EXCEPTION_IRQ as u64);
     /// A virtual CPU that cannot go on: it is in an execution state that it must not be in.
     // Only pKVM says so.

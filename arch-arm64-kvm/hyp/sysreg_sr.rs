@@ -75,7 +75,7 @@ pub(crate) fn restore_user_state<W: World, O: Owner>(ctxt: &Context<'_, W, O>) {
 /// reads `PAR_EL1` right after it had an address translated. So a guest's may stay; but not a
 /// protected guest's, which the host must not see.
 #[inline(always)]
-fn has_exception_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>) -> bool {
+fn must_switch_exception_state<W: Hyp, O: Owner>(ctxt: &Context<'_, W, O>) -> bool {
     !O::IS_HOST || ctxt.features().is_protected()
 }
 
@@ -99,8 +99,8 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
             ctxt.save_el1::<POR_EL1>();
         }
     }
-    let has_exception_state = has_exception_state(ctxt);
-    if has_exception_state {
+    let must_switch_exception_state = must_switch_exception_state(ctxt);
+    if must_switch_exception_state {
         ctxt.save_el1::<ESR_EL1>();
         ctxt.save_el1::<AFSR0_EL1>();
         ctxt.save_el1::<AFSR1_EL1>();
@@ -111,7 +111,7 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     ctxt.save_el1::<CONTEXTIDR_EL1>();
     ctxt.save_el1::<AMAIR_EL1>();
     ctxt.save_el1::<CNTKCTL_EL1>();
-    if has_exception_state {
+    if must_switch_exception_state {
         ctxt.save_par();
     }
     ctxt.save::<TPIDR_EL1>();
@@ -124,7 +124,7 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     }
 
     ctxt.save::<SP_EL1>();
-    if has_exception_state {
+    if must_switch_exception_state {
         ctxt.save_el1::<ELR_EL1>();
         ctxt.save_el1::<SPSR_EL1>();
     }
@@ -139,16 +139,16 @@ pub(crate) fn save_el1_state<W: Hyp, O: Owner>(ctxt: &mut Context<'_, W, O>) {
     }
 }
 
-/// Restores the registers of EL1, with `midr` and `mpidr` as its `MIDR_EL1` and `MPIDR_EL1`, unless
-/// it reads the former as it should.
+/// Restores the registers of EL1, with `midr` and `mpidr` as its `MIDR_EL1` and `MPIDR_EL1`.
+/// `midr` is `None` where it reads the right one already.
 ///
 /// With the erratum that ARM64_WORKAROUND_SPECULATIVE_AT is about, the CPU may walk the tables of
 /// EL1 at any time, and must not find a mixture of two contexts. The tables of one must be out of
 /// reach while the other's stage 2 is in force, in this order:
 ///
-/// - to the guest, `TCR_EL1` forbids all walks from here on; `__activate_traps()` of nVHE sets
+/// - to the guest, `TCR_EL1` forbids all walks from here on; `nvhe::traps::activate` sets
 ///   `SCTLR_EL1` and `TCR_EL1` once stage 2 is the guest's;
-/// - to the host, `__deactivate_traps()` of nVHE has forbidden them, and stage 2 is off by now, so
+/// - to the host, `nvhe::traps::deactivate` has forbidden them, and stage 2 is off by now, so
 ///   `SCTLR_EL1` and then `TCR_EL1` are set here.
 #[inline(always)]
 pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(
@@ -185,8 +185,8 @@ pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(
             ctxt.restore_el1::<POR_EL1>();
         }
     }
-    let has_exception_state = has_exception_state(ctxt);
-    if has_exception_state {
+    let must_switch_exception_state = must_switch_exception_state(ctxt);
+    if must_switch_exception_state {
         ctxt.restore_el1::<ESR_EL1>();
         ctxt.restore_el1::<AFSR0_EL1>();
         ctxt.restore_el1::<AFSR1_EL1>();
@@ -197,7 +197,7 @@ pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(
     ctxt.restore_el1::<CONTEXTIDR_EL1>();
     ctxt.restore_el1::<AMAIR_EL1>();
     ctxt.restore_el1::<CNTKCTL_EL1>();
-    if has_exception_state {
+    if must_switch_exception_state {
         ctxt.restore::<PAR_EL1>();
     }
     ctxt.restore::<TPIDR_EL1>();
@@ -218,7 +218,7 @@ pub(crate) fn restore_el1_state<W: Hyp, O: Owner>(
     }
 
     ctxt.restore::<SP_EL1>();
-    if has_exception_state {
+    if must_switch_exception_state {
         ctxt.restore_el1::<ELR_EL1>();
         ctxt.restore_el1::<SPSR_EL1>();
     }

@@ -74,7 +74,7 @@ pub(crate) fn deactivate_common<W: Hyp>(
     }
 
     if cpucap::cpus_have_hcx() {
-        traps::deactivate_hcrx(host);
+        traps::restore_hcrx(host);
     }
 
     for_fine_grained(host_data, Deactivate(host));

@@ -95,6 +95,7 @@ pub(crate) fn sync(guest: &mut GuestContext<'_>, host: &mut HostData<'_>) {
 
     let registers = registers.guest_saved();
     if cpucap::system_supports_sve() {
+        // Also where the guest has no SVE.
         set_zcr_el2(HostData::host_max_vl().zcr(), &access);
         registers.load_sve(&access);
         set_zcr_el1::<Nvhe>(registers.zcr(), &access);

@@ -104,14 +104,15 @@ fn run(
 
     sysreg_sr::save_state(host);
     // The buffers of SPE and TRBE are the host's, and are reached by its translation regime: they
-    // are drained and stopped before that changes, and before MDCR_EL2 makes it that of EL2.
+    // are drained and stopped before that changes, and before MDCR_EL2 makes it that of EL2. With
+    // them, branch records and trace of EL1 are stopped.
     let has_buffers = host_data.has_buffers();
     if has_buffers {
         guest.save_host_buffers();
     }
 
-    // Walks of the host's tables that are under way have to be over before other tables come. It
-    // also completes the stop of BRBE.
+    // Walks of the host's tables that are under way have to be over before other tables come. The
+    // same DSB completes the stop of branch records.
     //
     // Arm ARM (DDI 0487), rule LFHQG of "Out-of-context translation regimes".
     dsb::<Nsh>();

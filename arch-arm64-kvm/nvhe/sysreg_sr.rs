@@ -5,7 +5,7 @@
 //! The kernel runs at EL1 and uses its registers, so guest and host take turns in them at each
 //! entry and exit. It does not use what only EL0 does: a guest's is in the CPU from `vcpu_load()`
 //! to `vcpu_put()`, as it is under VHE. The kernel sees to that (see `user_sysreg_sr`), except for
-//! pKVM's protected guests, whose registers it must not have.
+//! pKVM's protected guests: what the host has of their registers is up to EL2.
 //!
 //! C source: [`arch/arm64/kvm/hyp/nvhe/sysreg-sr.c`](srctree/arch/arm64/kvm/hyp/nvhe/sysreg-sr.c)
 

@@ -64,7 +64,7 @@ impl GuestContext<'_> {
     ///
     /// Only where the CPUs have MPAM.
     #[inline(always)]
-    pub(crate) fn mpam0_el1(&self) -> MPAM0_EL1 {
+    pub(crate) fn mpam0_el1_of_vmm(&self) -> MPAM0_EL1 {
         // SAFETY: A register that EL2 may read.
         unsafe { sysreg::read() }
     }

@@ -44,12 +44,12 @@ fn reset_registers<W: Hyp>(guest: &mut Context<'_, W, Guest>, syndrome: Syndrome
     let (destination_in, source_in, size_in) = syndrome.mops_registers();
     let size = guest.general_register(size_in);
     let is_set = syndrome.is_memory_set();
-    let is_option_a = syndrome.is_option_a() != syndrome.is_wrong_option();
+    let has_option_a_format = syndrome.is_option_a() != syndrome.is_wrong_option();
 
-    let (distance, size) = if is_option_a && (is_set || (size as i64) < 0) {
+    let (distance, size) = if has_option_a_format && (is_set || (size as i64) < 0) {
         // From the start to the end: the size counts up to 0.
         (size, size.wrapping_neg())
-    } else if !is_option_a && !is_set && guest.cpsr() & N != 0 {
+    } else if !has_option_a_format && !is_set && guest.cpsr() & N != 0 {
         (size.wrapping_neg(), size)
     } else {
         return;

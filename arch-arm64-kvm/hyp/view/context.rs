@@ -35,7 +35,9 @@ pub(crate) trait ContextRegister: SystemRegister {
 /// A register that guest and host take turns in, and that has the same name at all exception
 /// levels.
 ///
-/// None of them has an effect on EL2, so a context's value may be there while the hypervisor runs.
+/// None of them has an effect on what the hypervisor does, so a context's value may be there while
+/// it runs: but for `POR_EL0` they are nothing to EL2, and that one is about accesses to the memory
+/// of user space, of which it makes none.
 pub(crate) trait SharedRegister: ContextRegister {}
 
 /// A register that only EL0 uses: the kernel can switch it from EL1 as well as from EL2.
@@ -339,53 +341,55 @@ impl<W: World, O: Owner> Context<'_, W, O> {
         unsafe { self.place::<R>().write(value.into()) }
     }
 
-    /// Moves `R` from the CPU to memory.
+    /// Moves `R`, which the context has, from the CPU to memory.
     #[inline(always)]
     pub(crate) fn save_user<R: UserRegister>(&mut self) {
-        // SAFETY: EL1 and EL2 may read it. It exists, or the caller would not name it.
+        // SAFETY: EL1 and EL2 may read it. Each CPU has it, or what it is of is among the context's
+        // features, which callers ask for.
         self.set(unsafe { sysreg::read::<R>() });
     }
 
-    /// Moves `R` from memory to the CPU.
+    /// Moves `R`, which the context has, from memory to the CPU.
     #[inline(always)]
     pub(crate) fn restore_user<R: UserRegister>(&self) {
-        // SAFETY: EL1 and EL2 may write it, and neither uses it.
+        // SAFETY: As for `save_user`; neither uses it.
         unsafe { sysreg::write(self.get::<R>()) }
     }
 }
 
 impl<W: Hyp, O: Owner> Context<'_, W, O> {
-    /// Moves `R` from the CPU to memory.
+    /// Moves `R`, which the context has, from the CPU to memory.
     #[inline(always)]
     pub(crate) fn save<R: SharedRegister>(&mut self) {
-        // SAFETY: EL2 may read the registers of EL1 and EL0.
+        // SAFETY: EL2 may read the registers of EL1 and EL0 that the CPU has, and it has those that
+        // are among the context's features, which callers ask for.
         self.set(unsafe { sysreg::read::<R>() });
     }
 
-    /// Moves `R` from memory to the CPU.
+    /// Moves `R`, which the context has, from memory to the CPU.
     #[inline(always)]
     pub(crate) fn restore<R: SharedRegister>(&self) {
-        // SAFETY: EL2 may write the registers of EL1 and EL0. This one has no effect on EL2.
+        // SAFETY: As for `save`. This one has no effect on what the hypervisor does.
         unsafe { sysreg::write(self.get::<R>()) }
     }
 
-    /// Moves `R` from the CPU to memory.
+    /// Moves `R`, which the context has, from the CPU to memory.
     #[inline(always)]
     pub(crate) fn save_el1<R: El1Register + ContextRegister>(&mut self) {
-        // SAFETY: EL2 may read the registers of EL1.
+        // SAFETY: As for `save`.
         self.set(unsafe { W::read_el1::<R>() });
     }
 
-    /// Moves `R` from memory to the CPU.
+    /// Moves `R`, which the context has, from memory to the CPU.
     #[inline(always)]
     pub(crate) fn restore_el1<R: El1Register + ContextRegister>(&self) {
         self.write_el1(self.get::<R>());
     }
 
-    /// Writes `value` to the CPU.
+    /// Writes `value`, of a register that the context has, to the CPU.
     #[inline(always)]
     pub(crate) fn write_el1<R: El1Register>(&self, value: R) {
-        // SAFETY: EL2 may write the registers of EL1, which have no effect on EL2.
+        // SAFETY: As for `save`; the registers of EL1 have no effect on EL2.
         unsafe { W::write_el1(value) }
     }
 
@@ -460,11 +464,12 @@ impl<W: Hyp, O: Owner> Context<'_, W, O> {
         SPSR_EL2::from(unsafe { (*self.context.as_ptr()).regs.pstate })
     }
 
-    /// Sets where the next ERET goes: to the address in memory, with `pstate`.
+    /// Sets where the next ERET goes: to the address in memory, with `pstate`, which must not be
+    /// one that leads to EL2 (see `hyp::pstate`).
     #[inline(always)]
     pub(crate) fn set_return(&self, pstate: SPSR_EL2) {
-        // SAFETY: Code at EL2 does not depend on these until its ERET, at which it wants them. The
-        // field is valid.
+        // SAFETY: Code at EL2 does not depend on these until its ERET, and that leaves it: the
+        // caller has seen to the PSTATE. The field is valid.
         unsafe {
             W::write_el2(ELR_EL2::from((*self.context.as_ptr()).regs.pc));
             W::write_el2(pstate);

@@ -98,6 +98,6 @@ pub(crate) fn open<W: Hyp>(
     nvhe: impl FnOnce() -> CptrNvhe,
 ) -> FpTrapsOpened {
     write::<W>(e2h, nvhe);
-    // SAFETY: Just done: see `cptr::deactivate`, the only caller, for what is open.
+    // SAFETY: Just done: see `hyp::cptr::deactivate`, the only caller, for what is open.
     unsafe { FpTrapsOpened::assume_written() }
 }

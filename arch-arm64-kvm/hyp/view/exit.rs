@@ -54,10 +54,12 @@ pub(crate) fn pstate<W: Hyp>() -> u64 {
     unsafe { W::read_el2::<SPSR_EL2>() }.into()
 }
 
-/// Sets the PSTATE that the guest goes on with, which must be one of EL1 or EL0.
+/// Sets the PSTATE that the guest goes on with, which must be one of EL1 or EL0: one that it was
+/// left with, or that has the mode of one.
 #[inline(always)]
 pub(crate) fn set_pstate<W: Hyp>(value: u64) {
-    // SAFETY: Code at EL2 does not depend on it until its ERET.
+    // SAFETY: Code at EL2 does not depend on it until its ERET, and that leaves it for EL1 or EL0,
+    // as the caller sees to.
     unsafe { W::write_el2(SPSR_EL2::from(value)) }
 }
 
@@ -71,12 +73,14 @@ pub(crate) fn afsr1() -> u64 {
 }
 
 /// Translates `address` as EL1 would for a read. Returns `PAR_EL1`, if there is one.
+/// `ignoring_overlays` is for CPUs that have permission overlays.
 ///
 /// The guest's own value of that register is kept.
 #[inline(always)]
 pub(crate) fn translate_at_el1(address: u64, ignoring_overlays: bool) -> Option<PAR_EL1> {
-    // SAFETY: EL2 may access PAR_EL1, and with the guest's stage 1 in the CPU, AT uses that. The
-    // hypervisor's vectors handle an exception of it.
+    // SAFETY: EL2 may access PAR_EL1, and with the guest's stage 1 in the CPU, AT uses that. There
+    // is one that ignores overlays where there are any. The hypervisor's vectors handle an
+    // exception of it.
     unsafe {
         let kept = sysreg::read_par();
         let done = sysreg::at_s1e1(address, ignoring_overlays);

@@ -64,7 +64,7 @@ features! {
     has_mte = 5,
     /// A `MIDR_EL1` that userspace may have changed.
     has_writable_imp_id_regs = 6,
-    /// The RAS extension's `DISR_EL1`.
+    /// The RAS extension, for the `VDISR_EL2` and `VSESR_EL2` of L2.
     has_ras = 7,
     /// A virtual EL2. Never in the nVHE world, which does not run such guests.
     has_nv = 8,

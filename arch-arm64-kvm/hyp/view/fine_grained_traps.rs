@@ -80,22 +80,28 @@ impl<W: Hyp> Context<'_, W, Guest> {
 }
 
 /// Saves the host's `R`.
+///
+/// Only where the CPUs have it.
 #[inline(always)]
 pub(crate) fn save<W: Hyp, R: FineGrainedTrap>(host: &mut Context<'_, W, Host>) {
-    // SAFETY: EL2 may read it.
+    // SAFETY: EL2 may read it where the CPU has it.
     host.set(unsafe { sysreg::read::<R>() });
 }
 
 /// Sets the guest's `R`.
+///
+/// Only where the CPUs have it.
 #[inline(always)]
 pub(crate) fn activate<W: Hyp, R: FineGrainedTrap>(guest: &Context<'_, W, Guest>) {
-    // SAFETY: EL2 may write it, and it has no effect on EL2.
+    // SAFETY: EL2 may write it where the CPU has it, and it has no effect on EL2.
     unsafe { sysreg::write(guest.fine_grained_trap::<R>()) }
 }
 
 /// Restores the host's `R`.
+///
+/// Only where the CPUs have it.
 #[inline(always)]
 pub(crate) fn deactivate<W: Hyp, R: FineGrainedTrap>(host: &Context<'_, W, Host>) {
-    // SAFETY: EL2 may write it, and it has no effect on EL2.
+    // SAFETY: EL2 may write it where the CPU has it, and it has no effect on EL2.
     unsafe { sysreg::write(host.get::<R>()) }
 }

@@ -66,7 +66,8 @@ pub(crate) enum GuestOwned {}
 ///
 /// # Invariants
 ///
-/// The owner is `O`, and `host` is as in [`HostData`].
+/// The owner is `O`. What is noted in memory may be an earlier one, until they are given to the
+/// next. `host` is as in [`HostData`].
 pub(crate) struct FpRegisters<'a, W: Hyp, O> {
     /// For the views of one world to reach the host's places by.
     pub(crate) host: NonNull<bindings::kvm_host_data>,
@@ -109,8 +110,10 @@ impl<W: Hyp> HostData<'_, W> {
 }
 
 impl<'a, W: Hyp, O> FpRegisters<'a, W, O> {
+    /// To be called where the invariant holds: where the owner is read, or changes.
     #[inline(always)]
     fn new(host: NonNull<bindings::kvm_host_data>) -> Self {
+        // INVARIANT: As the caller says.
         Self {
             host,
             _owner: PhantomData,
@@ -150,6 +153,7 @@ impl<'a, W: Hyp> FpRegisters<'a, W, GuestOwned> {
     /// Nothing is noted: nobody looks before the host has them.
     #[inline(always)]
     pub(crate) fn guest_saved(self) -> FpRegisters<'a, W, Free> {
+        // INVARIANT: What was in them is saved, so they are nobody's.
         FpRegisters::new(self.host)
     }
 }
@@ -160,6 +164,7 @@ impl<'a, W: Hyp> FpRegisters<'a, W, HostOwned> {
     /// Nothing is noted: nobody looks before the guest has them.
     #[inline(always)]
     pub(crate) fn host_saved(self) -> FpRegisters<'a, W, Free> {
+        // INVARIANT: As above.
         FpRegisters::new(self.host)
     }
 }
@@ -169,7 +174,8 @@ impl<'a, W: Hyp> FpRegisters<'a, W, HostOwned> {
 /// The new length is in force for the SVE instructions that follow.
 #[inline(always)]
 pub(crate) fn set_zcr_el2(value: u64, _: &FpAccess) {
-    // SAFETY: By the token, there is no trap. Where SVE is in use, EL2 reckons with any length.
+    // SAFETY: By the token, there is no trap. EL2 uses vectors to move registers only, and who
+    // moves them sees to the length.
     unsafe { sysreg::write(ZCR_EL2::from(value)) }
 }
 
@@ -309,7 +315,8 @@ impl<W: Hyp> Context<'_, W, Guest> {
     #[inline(always)]
     pub(crate) fn load_sve(&self, _: &FpRegisters<'_, W, Free>, access: &FpAccess) {
         // SAFETY: A vCPU with SVE has storage for its longest vector before it can be run, and the
-        // state beside it; both are valid by the type invariant. The registers are nobody's, so
+        // state beside it; both are valid by the type invariant. With that length in force, which
+        // the caller has seen to, no more than that is accessed. The registers are nobody's, so
         // nobody needs what is in them.
         unsafe { moves::load_sve(access, self.sve_state(), self.fp_regs()) }
     }
@@ -319,7 +326,7 @@ impl<W: Hyp> Context<'_, W, Guest> {
     #[allow(dead_code)]
     #[inline(always)]
     pub(crate) fn save_sve(&mut self, _: &FpRegisters<'_, W, GuestOwned>, access: &FpAccess) {
-        // SAFETY: The storage is as for `load_sve`.
+        // SAFETY: The storage and the length are as for `load_sve`.
         unsafe { moves::save_sve(access, self.sve_state(), self.fp_regs()) }
     }
 

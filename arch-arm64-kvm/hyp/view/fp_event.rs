@@ -18,8 +18,9 @@ use kernel::bindings;
 pub(crate) enum FpEvent {
     /// A vCPU was loaded, and the state of its thread stayed in the registers: `fp_host_kept`.
     HostKept = 0,
-    /// The state of the thread was saved, when the vCPU was loaded or for the guest's first use:
-    /// `fp_host_saved`.
+    /// A vCPU was loaded, and the state of its thread did not stay, or it was saved for the guest's
+    /// first use: `fp_host_saved`. At a load it may have been saved before, by who took the
+    /// registers.
     HostSaved = 1,
     /// The guest's state was loaded, at its first use: `fp_guest_loaded`. Those of pKVM's guests
     /// the host does not get to know.
@@ -27,7 +28,8 @@ pub(crate) enum FpEvent {
     /// The kernel took the registers between two entries, after it saved the guest's state:
     /// `fp_guest_taken`.
     GuestTaken = 3,
-    /// The guest's state was saved when the vCPU was put: `fp_guest_put`.
+    /// The vCPU was put while the registers were the guest's: `fp_guest_put`. If the kernel has
+    /// taken them since the last exit, the state had been saved before.
     GuestPut = 4,
 }
 

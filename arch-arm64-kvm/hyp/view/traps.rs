@@ -29,7 +29,7 @@ use kernel::{
 
 context_registers! { HCRX_EL2 HCR_EL2 PMUSERENR_EL0 VNCR_EL2 VSESR_EL2 }
 
-/// Sets `HCR_EL2`.
+/// Sets `HCR_EL2` to a value for guests or for the host, which must leave E2H as it is.
 ///
 /// On AmpereOne, erratum AC04_CPU_23, translations must not be under way, and the write needs an
 /// ISB.
@@ -41,8 +41,10 @@ pub(crate) fn write_hcr(value: HCR_EL2) {
         unsafe { sysreg::write(value) };
         isb();
     } else {
-        // SAFETY: EL2 may write it. The values that there are, for guests and for the host, leave
-        // EL2 where it is: E2H is as it was.
+        // SAFETY: EL2 may write it. What it is made of comes from the kernel's own constants, from
+        // the vCPU, which the kernel sets up (under pKVM: EL2 itself), and from a guest hypervisor
+        // through a mask without E2H. TGE, which changes between host and guest under VHE, decides
+        // about EL0 and EL1, which do not run now.
         unsafe { sysreg::write(value) };
     }
 }
@@ -131,7 +133,7 @@ pub(crate) fn write_hcrx(value: HCRX_EL2) {
 ///
 /// Only where the CPUs have it.
 #[inline(always)]
-pub(crate) fn deactivate_hcrx<W: Hyp>(host: &Context<'_, W, Host>) {
+pub(crate) fn restore_hcrx<W: Hyp>(host: &Context<'_, W, Host>) {
     // SAFETY: EL2 may write it, with an effect on EL1 and EL0 only.
     unsafe { sysreg::write(host.get::<HCRX_EL2>()) }
 }

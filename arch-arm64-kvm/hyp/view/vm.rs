@@ -44,8 +44,8 @@ impl<W: World> Vm<'_, W> {
     /// Returns bit `flag` of the VM's flags.
     #[inline(always)]
     pub(super) fn flag(&self, flag: u32) -> bool {
-        // SAFETY: The field is there, by the type invariant. Volatile: flags are set elsewhere,
-        // though none that is asked for here once the VM has vCPUs.
+        // SAFETY: The field is there, by the type invariant. Volatile: flags are set elsewhere at
+        // the same time. Those that are asked for here no longer change when a vCPU has run.
         let flags = unsafe { (&raw const (*self.kvm.as_ptr()).arch.flags).read_volatile() };
         flags & (1 << flag) != 0
     }

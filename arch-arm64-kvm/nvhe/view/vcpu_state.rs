@@ -3,8 +3,8 @@
 //! A vCPU under pKVM: the state that EL2 keeps of it, and the host's.
 //!
 //! The host's is in memory that the host can write to at any time, whatever EL2 does. So it is read
-//! once, field by field, and what EL2 decides by is its own copy alone: the host's type has no
-//! functions for that.
+//! once, field by field, and what EL2 decides by is its own copy alone. What features a guest has
+//! cannot be asked of the host's type.
 //!
 //! C header: [`nvhe/pkvm.h`](srctree/arch/arm64/kvm/hyp/include/nvhe/pkvm.h)
 
@@ -88,7 +88,8 @@ impl HypVcpu<'_> {
         host_data: &HostData<'_>,
     ) -> (GuestContext<'_>, HostContext<'_>) {
         // SAFETY: By the type invariant, EL2's own vCPU is live, and nobody else uses it or runs on
-        // this CPU.
+        // this CPU. A context's features are those that have been worked out when the vCPU was
+        // flushed, or none if it has not been.
         unsafe {
             let vcpu = NonNull::new_unchecked(&raw mut (*self.ptr.as_ptr()).vcpu);
             (GuestContext::of(vcpu), host_data.host_context(vcpu))
@@ -109,8 +110,8 @@ pub(crate) enum KeptByEither {}
 ///
 /// # Invariants
 ///
-/// `vcpu` is valid for reading and writing for `'a`. Only the host writes to `KeptByHost`'s
-/// meanwhile, and nobody to `KeptByHyp`'s.
+/// `vcpu` is valid for reading and writing for `'a`. Meanwhile the host may write to `KeptByHost`'s
+/// beside this view, and nobody to `KeptByHyp`'s.
 pub(crate) struct VcpuState<'a, K> {
     pub(super) vcpu: NonNull<bindings::kvm_vcpu>,
     _vcpu: PhantomData<(&'a mut bindings::kvm_vcpu, K)>,
@@ -195,8 +196,8 @@ impl<K> VcpuState<'_, K> {
     /// Forgets whose the state is, for what does the same with either's.
     #[inline(always)]
     pub(crate) fn of_either(&self) -> VcpuState<'_, KeptByEither> {
-        // SAFETY: As for this one. What is done with the other's state does not depend on the
-        // keeper.
+        // SAFETY: As for this one, which cannot be written through while the result borrows it. All
+        // accesses are by pointer, so no reference says that the state stays as it is.
         unsafe { VcpuState::new(self.vcpu) }
     }
 

@@ -57,8 +57,9 @@ impl HostData<'_> {
     /// Returns the proof that FP instructions do not trap before the traps for a guest are set.
     #[inline(always)]
     pub(crate) fn kernel_fp_access(&self) -> FpAccess {
-        // SAFETY: The kernel lets itself use FP, SVE and SME since boot. It has changed `CPACR_EL1`
-        // since for EL0 only.
+        // SAFETY: The kernel lets itself use FP, SVE and SME since boot, and changes `CPACR_EL1`
+        // for EL0 only. KVM closes the traps for guests, and has opened them when it left the last,
+        // which the ISB that follows has synchronised.
         unsafe { FpTrapsOpened::assume_written().assume_synchronised() }
     }
 

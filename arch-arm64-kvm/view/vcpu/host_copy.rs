@@ -55,8 +55,9 @@ const UNTOUCHED: u64 = 0x5a5a_0000_0000_5a5a;
 
 /// What the host must find as it was.
 ///
-/// Not here are the registers of the guest, `iflags` and the vgic's: what EL2 makes of those is the
-/// guest's state from then on, and the host looks at the vgic's before anything can be put back.
+/// Not here are the registers of the guest, `iflags` and the vgic's. What EL2 makes of those that
+/// it copies is the guest's state from then on, and so are those that it does not look at. The host
+/// looks at the vgic's before anything can be put back.
 #[derive(Clone, Copy)]
 struct Originals {
     debug_owner: u32,
@@ -200,7 +201,7 @@ impl HostCopy<'_> {
         self.set_running_vcpu(originals.running_vcpu);
     }
 
-    /// Sets what EL2 takes for a virtual CPU's number to one that belongs to no vCPU of the VM.
+    /// Sets what EL2 takes for a virtual CPU's number.
     pub(crate) fn set_mpidr(&self, value: u64) {
         self.set_register(bindings::vcpu_sysreg_MPIDR_EL1 as usize, value);
     }

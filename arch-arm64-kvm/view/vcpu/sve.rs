@@ -72,8 +72,8 @@ impl Vcpu<'_> {
                 _arch: PhantomData,
             })
         } else {
-            // INVARIANT: All vCPUs of a VM have SVE or none has, and each gets a valid length when
-            // it is initialised. KVM lets nobody come here before that.
+            // INVARIANT: All vCPUs of a VM have SVE or none has, and each gets its length when it
+            // is initialised. Before that only `offer_sve` comes here, which asks for no length.
             Sve::Configurable(ConfigurableSve {
                 arch,
                 _arch: PhantomData,
@@ -143,7 +143,9 @@ impl ConfigurableSve<'_> {
     /// Those of [`SveAllocation::new`]. Nothing has changed then.
     pub(crate) fn finalize(self) -> Result {
         let state = SveAllocation::new(self.max_vl())?.into_raw();
-        // SAFETY: Fields of the vCPU, by the type invariant.
+        // SAFETY: Fields of the vCPU, by the type invariant. The flags beside that of SVE are
+        // changed by who holds the vCPU's mutex, as the caller does, or has it loaded, as nobody
+        // has meanwhile.
         unsafe {
             let arch = self.arch.as_ptr();
             (&raw mut (*arch).sve_state).write(state.as_ptr());

@@ -219,8 +219,6 @@ impl World for Nvhe {
     }
 }
 
-/// The kernel runs at EL1, beside a hypervisor of its own, and this is the kernel.
-///
 /// A world whose code runs at EL2, where it can reach what EL1 has, and what is EL2's own.
 pub trait Hyp: World {}
 
@@ -228,6 +226,8 @@ impl Hyp for Vhe {}
 
 impl Hyp for Nvhe {}
 
+/// The kernel runs at EL1, beside a hypervisor of its own, and this is the kernel.
+///
 /// It reaches the registers of EL1 and EL0 by their own names, and none of EL2: code that asks for
 /// one does not build.
 pub enum Kernel {}
