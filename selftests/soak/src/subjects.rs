@@ -16,12 +16,12 @@ mod swap;
 use crate::soak::Subject;
 
 /// All of them. Each has numbers of its own, by its place here.
-pub const SUBJECTS: [(&str, Subject); 19] = [
+pub const SUBJECTS: [(&str, Subject); 20] = [
     ("Linux guests", guests::linux),
     ("Linux guests", guests::linux),
     ("bare-metal guests", guests::bare_metal),
     ("bare-metal guests", guests::bare_metal),
-    ("other guests", guests::others),
+    ("AArch32 guests", guests::aarch32),
     ("host tasks", host_tasks::run),
     ("host tasks", host_tasks::run),
     ("host tasks", host_tasks::run),
@@ -36,4 +36,5 @@ pub const SUBJECTS: [(&str, Subject); 19] = [
     ("swap", swap::run),
     ("faults", faults::run),
     ("statistics", statistics::run),
+    ("guests that move", guests::moving),
 ];

@@ -18,8 +18,8 @@ use crate::processes::{Kind, Process};
 use crate::soak::Soak;
 use crate::system;
 
-/// Time that a guest may take. An emulated one shares the CPUs with many others.
-const LIMIT: Duration = Duration::from_secs(300);
+/// Time that most guests may take. An emulated one shares the CPUs with many others.
+pub const LIMIT: Duration = Duration::from_secs(300);
 /// And then its process, to its end.
 const END: Duration = Duration::from_secs(60);
 
@@ -38,6 +38,8 @@ pub struct Start {
     pub interruptible: bool,
     /// How its guest says what it compared.
     pub counts: Counts,
+    /// Time that it may take.
+    pub limit: Duration,
 }
 
 /// How a guest says what it compared.
@@ -109,7 +111,7 @@ impl Start {
     /// Reads what it prints, until it ends or has to be ended.
     fn follow(&self, soak: &Soak, mut child: Child, process: &Arc<Process>) -> Result<Ended> {
         let lines = lines(&mut child);
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + self.limit;
         let mut ended = Ended {
             faulty: self.faulty,
             counts: self.counts != Counts::PowerOff,
@@ -234,6 +236,7 @@ mod tests {
             faulty: false,
             interruptible: false,
             counts,
+            limit: LIMIT,
         }
     }
 

@@ -5,6 +5,7 @@
 //! that pKVM protects.
 
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::Result;
 use rand::seq::IndexedRandom;
@@ -15,13 +16,17 @@ use crate::counters::Counters;
 use crate::end::Meaning;
 use crate::pace::Pace;
 use crate::soak::Soak;
-use crate::vmm::{Counts, Start};
+use crate::vmm::{Counts, Start, LIMIT};
 
 const VMM: &str = "/kvm-rust/bin/vmm";
 const AARCH32: &str = "/kvm-rust/bin/aarch32";
 const SVE_ABI: &str = "/kvm-rust/bin/sve-abi";
 const KERNEL: &str = "/kvm-rust/guest/Image";
 const INITRAMFS: &str = "/kvm-rust/guest/initramfs.cpio";
+
+/// Time that those may take that go from one VM to another, with one vector length after the
+/// other.
+const MOVING_LIMIT: Duration = Duration::from_secs(1200);
 
 /// Most vCPUs that a guest can have.
 const MOST_VCPUS: usize = 8;
@@ -141,6 +146,7 @@ impl Guest {
                 Some(_) => Counts::PowerOff,
                 None => Counts::Reports,
             },
+            limit: LIMIT,
         }
     }
 
@@ -199,6 +205,7 @@ fn program(path: &str, arguments: &[String], counts: Counts) -> Start {
         faulty: false,
         interruptible: false,
         counts,
+        limit: LIMIT,
     }
 }
 
@@ -216,31 +223,40 @@ fn aarch32_arguments(numbers: &mut ChaCha8Rng) -> [String; 7] {
     ]
 }
 
-/// AArch32 guests, where the CPU can have any, and guests that go from one VM to
-/// another with all their SVE registers.
-pub fn others(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
+/// AArch32 guests, where the CPU can have any.
+pub fn aarch32(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
     let pace = Pace::choose(&mut numbers, 4000..15000);
-    let mut with_aarch32 = true;
     while soak.over.wait(pace.next(&mut numbers)) {
-        if with_aarch32 && numbers.random_ratio(2, 3) {
-            let arguments = aarch32_arguments(&mut numbers);
-            match program(AARCH32, &arguments, Counts::Result).run(soak)? {
-                Some(Meaning::Passed) => {
-                    soak.counters.guests.add(1);
-                    soak.counters.aarch32_guests.add(1);
-                    soak.counters.guests_without_sve.add(1);
-                }
-                Some(Meaning::Skipped) => with_aarch32 = false,
-                _ => {}
+        let arguments = aarch32_arguments(&mut numbers);
+        match program(AARCH32, &arguments, Counts::Result).run(soak)? {
+            Some(Meaning::Passed) => {
+                soak.counters.guests.add(1);
+                soak.counters.aarch32_guests.add(1);
+                soak.counters.guests_without_sve.add(1);
             }
-        } else {
-            let arguments = ["lengths".to_owned()];
-            let meaning = program(SVE_ABI, &arguments, Counts::PowerOff).run(soak)?;
-            if meaning == Some(Meaning::Passed) {
+            Some(Meaning::Skipped) => break,
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Guests that go from one VM to another with all their SVE registers. Each takes minutes,
+/// so nobody has to wait for them.
+pub fn moving(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
+    let pace = Pace::choose(&mut numbers, 4000..15000);
+    while soak.over.wait(pace.next(&mut numbers)) {
+        let arguments = ["lengths".to_owned()];
+        let mut start = program(SVE_ABI, &arguments, Counts::PowerOff);
+        start.limit = MOVING_LIMIT;
+        match start.run(soak)? {
+            Some(Meaning::Passed) => {
                 soak.counters.guests.add(1);
                 soak.counters.bare_guests.add(1);
                 soak.counters.sve_guests.add(1);
             }
+            Some(Meaning::Skipped) => break,
+            _ => {}
         }
     }
     Ok(())
