@@ -12,6 +12,8 @@ use guest_init::report::Error;
 pub struct Settings {
     /// Duration of the check, 0 for none.
     pub seconds: u64,
+    /// How often to check for that long, 0 for ever.
+    pub rounds: u64,
     /// Threads for each CPU.
     pub threads: usize,
     /// Number of the first thread's pattern.
@@ -28,9 +30,19 @@ impl Settings {
         Self::parse(&text)
     }
 
+    /// Yields once for each time to check.
+    pub fn rounds_to_come(&self) -> impl Iterator<Item = u64> {
+        0..match (self.seconds, self.rounds) {
+            (0, _) => 0,
+            (_, 0) => u64::MAX,
+            (_, rounds) => rounds,
+        }
+    }
+
     fn parse(cmdline: &str) -> Result<Self, Error> {
         let mut settings = Self {
             seconds: 0,
+            rounds: 1,
             threads: 2,
             seed: 1,
             guest: false,
@@ -42,11 +54,12 @@ impl Settings {
             };
             match name {
                 "seconds" => settings.seconds = number(word, value)?,
+                "rounds" => settings.rounds = number(word, value)?,
                 "threads" => settings.threads = number(word, value)?,
                 "seed" => settings.seed = number(word, value)?,
                 "guest" => settings.guest = number::<u8>(word, value)? != 0,
                 _ => {
-                    let known = "seconds, threads, seed, guest";
+                    let known = "seconds, rounds, threads, seed, guest";
                     return Err(format!("{word}: not a setting ({known})"));
                 }
             }
@@ -71,14 +84,36 @@ mod tests {
         let settings = Settings::parse("console=ttyS0 fp.seconds=5 quiet fp.seed=300\n").unwrap();
         let expected = Settings {
             seconds: 5,
+            rounds: 1,
             threads: 2,
             seed: 300,
             guest: false,
         };
         assert_eq!(settings, expected);
-        let settings = Settings::parse("fp.guest=1 fp.seconds=5 fp.seed=300").unwrap();
-        let guest = true;
-        assert_eq!(settings, Settings { guest, ..expected });
+        let text = "fp.guest=1 fp.seconds=5 fp.rounds=0 fp.seed=300";
+        let (guest, rounds) = (true, 0);
+        let others = Settings {
+            guest,
+            rounds,
+            ..expected
+        };
+        assert_eq!(Settings::parse(text).unwrap(), others);
+    }
+
+    #[test]
+    fn checks_are_made_as_often_as_was_asked_for() {
+        let rounds = |text| {
+            Settings::parse(text)
+                .unwrap()
+                .rounds_to_come()
+                .take(9)
+                .count()
+        };
+        assert_eq!(rounds(""), 0);
+        assert_eq!(rounds("fp.rounds=3"), 0);
+        assert_eq!(rounds("fp.seconds=1"), 1);
+        assert_eq!(rounds("fp.seconds=1 fp.rounds=3"), 3);
+        assert_eq!(rounds("fp.seconds=1 fp.rounds=0"), 9);
     }
 
     #[test]

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! First process of an emulated KVM host.
+//! Carries out a plan on an emulated KVM host.
 //!
-//! Starts in the initramfs, makes the image on /dev/vda the root, runs the
-//! steps of /plan.json, reports each on the virtio-serial port "report", and
-//! powers off. Whatever goes wrong is said on the console, in one line, and
+//! Runs the steps of the plan, reports each on the virtio-serial port "report", and
+//! powers the host off. Whatever goes wrong is said on the console, in one line, and
 //! ends the host too: it never waits for anybody.
+//!
+//! As first process it starts in the initramfs, with /plan.json there, and enters the
+//! root that the plan names. On a host whose system has a first process of its own,
+//! which is systemd, it is a service, and the path of the plan is its argument.
 
 mod console;
 mod kept_vm;
@@ -16,10 +19,11 @@ mod step;
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{ensure, Context, Result};
 use nix::sched::{sched_getaffinity, CpuSet};
 use nix::sys::reboot::{reboot, RebootMode};
 use nix::sys::utsname::uname;
@@ -30,21 +34,61 @@ use plan::{Plan, Step};
 use report::{Event, Port};
 use step::Progress;
 
-fn main() {
-    let result = run();
-    if let Err(error) = &result {
-        println!("host-init: {error:#}");
+fn main() -> ExitCode {
+    let is_first = Pid::this() == Pid::from_raw(1);
+    let argument = std::env::args_os().nth(1).map(PathBuf::from);
+    let (result, end): (_, fn() -> Result<()>) = match argument {
+        None if is_first => (as_first_process(), power_off),
+        Some(plan) if !is_first => (Plan::read(&plan).and_then(|p| carry_out(&p)), shut_down),
+        _ => {
+            println!("usage: host-init PLAN, or as first process, without arguments");
+            return ExitCode::FAILURE;
+        }
+    };
+    let say = |result: &Result<()>| {
+        if let Err(error) = result {
+            println!("host-init: {error:#}");
+        }
+    };
+    say(&result);
+    // As first process it does not come back, unless it failed.
+    let ended = end();
+    say(&ended);
+    match result.and(ended) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
     }
-    nix::unistd::sync();
-    let error = reboot(RebootMode::RB_POWER_OFF);
-    println!("host-init: cannot power off: {error:?}");
 }
 
-fn run() -> Result<()> {
-    // The initramfs is out of sight once the image is the root.
+fn as_first_process() -> Result<()> {
+    // The initramfs is out of sight once the root is another.
     let plan = Plan::read(Path::new("/plan.json"))?;
     root::mount_early()?;
-    root::enter_image()?;
+    root::enter(&plan.root)?;
+    carry_out(&plan)?;
+    root::leave(&plan.root)
+}
+
+fn power_off() -> Result<()> {
+    nix::unistd::sync();
+    match reboot(RebootMode::RB_POWER_OFF) {
+        Ok(never) => match never {},
+        Err(error) => Err(error).context("cannot power off"),
+    }
+}
+
+/// Has systemd end everything and power off.
+fn shut_down() -> Result<()> {
+    let status = Command::new("systemctl")
+        .args(["--no-block", "poweroff"])
+        .status()
+        .context("cannot start systemctl")?;
+    ensure!(status.success(), "systemctl poweroff: {status}");
+    Ok(())
+}
+
+/// Runs the steps of `plan` and reports.
+fn carry_out(plan: &Plan) -> Result<()> {
     let port = Arc::new(Mutex::new(Port::open()?));
     let send = |event: &Event<'_>| send(&port, event);
     let _vm = kept_vm::create()?;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 
-//! What the host is to do, from /plan.json in its initramfs.
+//! What the host is to do.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,9 +13,23 @@ use serde::Deserialize;
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Plan {
+    /// The root that it is done in, where host-init is the first process.
+    #[serde(default)]
+    pub root: Root,
     /// What to run, one after the other. A step that fails does not keep the
     /// others from running.
     pub steps: Vec<Step>,
+}
+
+/// What becomes the root in the place of the initramfs.
+#[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Root {
+    /// An overlay over the image on /dev/vda.
+    #[default]
+    Image,
+    /// The ext4 file system on this device, which is written to.
+    Disk(String),
 }
 
 /// A program to run.
@@ -55,5 +69,9 @@ mod tests {
         let plan: Plan = serde_json::from_str(text).unwrap();
         assert_eq!(plan.steps[0].argv, ["/x", "-y"]);
         assert!(serde_json::from_str::<Plan>(&text.replace("timeout_s", "timeout")).is_err());
+        assert_eq!(plan.root, Root::Image);
+        let text = r#"{"root":{"disk":"/dev/nvme0n1p2"},"steps":[]}"#;
+        let plan: Plan = serde_json::from_str(text).unwrap();
+        assert_eq!(plan.root, Root::Disk("/dev/nvme0n1p2".into()));
     }
 }
