@@ -17,7 +17,7 @@ TO ?=
 # Where the kernel source is, further options for it, where downloads come from, where things are kept.
 export KDIR LINUX_TARBALL FRAGMENT OUTPUT MIRROR KVM_RUST_CACHE TOOLS
 
-.PHONY: help run test test-quick test-full report docs patches configurations deb distance trace bench mutation mutation-hosts soak
+.PHONY: help run test test-quick test-full report docs patches configurations deb server distance trace bench mutation mutation-hosts soak
 .PHONY: clean-cache
 
 help:
@@ -33,6 +33,8 @@ help:
 	@echo '                 BOOT=y builds and boots the kernel of each step, an hour or more'
 	@echo 'make configurations  build and boot kernels with options that people have; NAMES=...'
 	@echo 'make deb         Debian packages of a kernel for servers, from what Debian configures'
+	@echo 'make server      installs that package on emulated servers, has a guest of libvirt migrate'
+	@echo '                 to one with Debian'"'"'s kernel and back; CPU=neoverse-n1|neoverse-v1|neoverse-n2'
 	@echo 'make distance    what changed in the C that is replaced, FROM one kernel TO another;'
 	@echo '                 KDIR=tree has the history, BASE=revision is the kernel that this is for'
 	@echo 'make trace       compare what C and Rust do between a guest exit and the next entry'
@@ -78,6 +80,11 @@ configurations:
 
 deb:
 	@scripts/xtask deb
+
+# All that are servers, unless one is named on the command line.
+server:
+	@scripts/xtask server \
+		$(if $(filter command line environment,$(origin CPU)),--cpu '$(CPU)')
 
 distance:
 	@scripts/xtask distance --from '$(FROM)' --to '$(TO)' $(if $(BASE),--base '$(BASE)')

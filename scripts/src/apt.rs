@@ -121,6 +121,24 @@ impl Apt {
         command
     }
 
+    /// Fetches the package lists.
+    pub fn update(&self, log: &Path, step: &Step) -> Result<()> {
+        step.at("apt-get update");
+        let status = process::run_status(self.command().arg("update"), log, step)?;
+        if !status.success() {
+            bail!("apt-get update failed: {}", first_error(log));
+        }
+        Ok(())
+    }
+
+    /// The names of packages that begin with `prefix`, as far as the lists know.
+    pub fn names(&self, prefix: &str) -> Result<Vec<String>> {
+        let mut command = Command::new("apt-cache");
+        command.args(&self.options).args(["pkgnames", prefix]);
+        let names = process::output(&mut command)?;
+        Ok(names.lines().map(str::to_owned).collect())
+    }
+
     /// Downloads the package into `folder`, unless the whole file is there.
     pub fn download(
         &self,
@@ -129,11 +147,7 @@ impl Apt {
         log: &Path,
         step: &Step,
     ) -> Result<PathBuf> {
-        step.at("apt-get update");
-        let status = process::run_status(self.command().arg("update"), log, step)?;
-        if !status.success() {
-            bail!("apt-get update failed: {}", first_error(log));
-        }
+        self.update(log, step)?;
         let uris = process::output(self.command().args(["download", "--print-uris", package]))?;
         let offer = uris
             .lines()

@@ -66,6 +66,59 @@ pub struct Host {
     pub plan: Plan,
 }
 
+/// What is expected of a host, however it is emulated.
+#[derive(Debug, Clone, Copy)]
+pub struct Expected<'a> {
+    /// Which implementation of the world switch it must say that it has, or none.
+    pub world_switch: Option<&'a str>,
+    /// How KVM runs.
+    pub mode: Mode,
+    /// How long it may take until it is up.
+    pub boot_limit: Duration,
+    /// How long it may be quiet where no step runs: between two of them, and at the end.
+    pub quiet: Duration,
+    /// Whether it is stopped where a step fails.
+    pub stops_at_failure: bool,
+    /// What it is to do.
+    pub plan: &'a Plan,
+}
+
+impl Host {
+    fn expected(&self) -> Expected<'_> {
+        Expected {
+            world_switch: self.world_switch,
+            mode: self.mode,
+            boot_limit: self.boot_limit,
+            quiet: QUIET,
+            stops_at_failure: self.stops_at_failure,
+            plan: &self.plan,
+        }
+    }
+}
+
+/// Where an emulated host writes to.
+#[derive(Debug)]
+pub struct Files {
+    /// Its console.
+    pub log: PathBuf,
+    /// The virtio-serial port "report".
+    pub report: PathBuf,
+    /// What QEMU says.
+    pub qemu: PathBuf,
+}
+
+impl Files {
+    /// Those of the host `name` in this run.
+    pub fn of(ctx: &Context, name: &str) -> Self {
+        let log = ctx.log(&format!("host-{name}"));
+        Self {
+            report: log.with_extension("report"),
+            qemu: log.with_extension("qemu"),
+            log,
+        }
+    }
+}
+
 /// What a host did.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Outcome {
@@ -246,7 +299,7 @@ impl Follow {
 }
 
 /// How long a host may be silent while the step `name` runs.
-fn silence(host: &Host, name: &str) -> Duration {
+fn silence(host: &Expected, name: &str) -> Duration {
     let step = host.plan.steps.iter().find(|step| step.name == name);
     match step.and_then(|step| step.silence_s) {
         Some(seconds) => Duration::from_secs(seconds),
@@ -269,7 +322,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new(host: &Host) -> Self {
+    fn new(host: &Expected) -> Self {
         Self {
             ends: Vec::new(),
             boot_ms: None,
@@ -282,7 +335,7 @@ impl Progress {
         }
     }
 
-    fn take(&mut self, host: &Host, line: &str) {
+    fn take(&mut self, host: &Expected, line: &str) {
         let event = match serde_json::from_str(line) {
             Ok(event) => event,
             Err(e) => {
@@ -291,7 +344,7 @@ impl Progress {
                 return;
             }
         };
-        self.deadline = Instant::now() + QUIET;
+        self.deadline = Instant::now() + host.quiet;
         match event {
             Event::Up {
                 uptime_ms,
@@ -353,22 +406,33 @@ pub fn boot_and_tell(
     step: &Step,
     tell: &mut dyn FnMut(&serde_json::Value),
 ) -> Result<Outcome> {
-    let start = Instant::now();
     host.cpu.check(host.mode)?;
     disk::need(&ctx.cache, 64, "the log of a host")?;
-    let log = ctx.log(&format!("host-{}", host.name));
-    let report = log.with_extension("report");
-    let initramfs = log.with_extension("cpio");
+    let files = Files::of(ctx, &host.name);
+    let initramfs = files.log.with_extension("cpio");
     files::write_atomic(&initramfs, &image::host_initramfs(programs, &host.plan)?)?;
-    let qemu_log = log.with_extension("qemu");
-    let stderr =
-        File::create(&qemu_log).with_context(|| format!("cannot write {}", qemu_log.display()))?;
-    let mut command = qemu(host, &initramfs, &report, &log);
+    let command = qemu(host, &initramfs, &files.report, &files.log);
+    let outcome = follow(command, files, &host.expected(), step, tell)?;
+    files::remove_all(&initramfs)?;
+    Ok(outcome)
+}
+
+/// Runs QEMU by `command` and sees the host through that it emulates.
+pub fn follow(
+    mut command: Command,
+    files: Files,
+    host: &Expected,
+    step: &Step,
+    tell: &mut dyn FnMut(&serde_json::Value),
+) -> Result<Outcome> {
+    let start = Instant::now();
+    let stderr = File::create(&files.qemu)
+        .with_context(|| format!("cannot write {}", files.qemu.display()))?;
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(stderr);
-    let mut follow = Follow::new(report)?;
+    let mut report = Follow::new(files.report)?;
     let mut running = Running::start(&mut command)?;
 
     let mut progress = Progress::new(host);
@@ -376,7 +440,7 @@ pub fn boot_and_tell(
     let status = loop {
         // Whether it ended is asked first, so that the last lines are read.
         let status = running.poll()?;
-        for line in follow.lines() {
+        for line in report.lines() {
             progress.take(host, &line);
         }
         progress.said.drain(..).for_each(|said| tell(&said));
@@ -398,10 +462,9 @@ pub fn boot_and_tell(
         }
         std::thread::sleep(Duration::from_millis(50));
     };
-    files::remove_all(&initramfs)?;
     if let Some(status) = status {
         if !status.success() {
-            let said = process::tail(&qemu_log, 3);
+            let said = process::tail(&files.qemu, 3);
             let what = process::describe(status);
             progress.problems.push(format!(
                 "QEMU ended with {what} {}: {}",
@@ -414,14 +477,14 @@ pub fn boot_and_tell(
                 .push(format!("the host stopped {}", progress.place()));
         }
     }
-    let text = fs::read(&log)
+    let text = fs::read(&files.log)
         .map(|b| String::from_utf8_lossy(&b).into_owned())
         .unwrap_or_default();
-    Ok(judge(host, progress, text, log, start.elapsed()))
+    Ok(judge(host, progress, text, files.log, start.elapsed()))
 }
 
 fn judge(
-    host: &Host,
+    host: &Expected,
     progress: Progress,
     console: String,
     log: PathBuf,
@@ -487,9 +550,7 @@ mod tests {
             qemu_arguments: Vec::new(),
             boot_limit: Duration::from_secs(60),
             stops_at_failure: false,
-            plan: Plan {
-                steps: vec![crate::plan::Step::new("a", &["/a"], 500)],
-            },
+            plan: Plan::of(vec![crate::plan::Step::new("a", &["/a"], 500)]),
         }
     }
 
@@ -555,28 +616,28 @@ mod tests {
 
     #[test]
     fn a_running_step_has_its_own_time() {
-        let mut progress = Progress::new(&host());
+        let mut progress = Progress::new(&host().expected());
         assert_eq!(progress.place(), "before its userspace was up");
         progress.take(
-            &host(),
+            &host().expected(),
             r#"{"event":"up","uptime_ms":1500,"world_switch":"Rust"}"#,
         );
-        progress.take(&host(), r#"{"event":"start","name":"a"}"#);
+        progress.take(&host().expected(), r#"{"event":"start","name":"a"}"#);
         assert_eq!(progress.place(), "in a");
         assert!(progress.deadline > Instant::now() + Duration::from_secs(500));
-        progress.take(&host(), "garbage");
+        progress.take(&host().expected(), "garbage");
         assert_eq!(progress.problems.len(), 1);
     }
 
     #[test]
     fn the_last_step_is_what_failed_or_not() {
-        let mut progress = Progress::new(&host());
+        let mut progress = Progress::new(&host().expected());
         assert!(!progress.has_failed());
         for (code, failed) in [(0, false), (1, true), (4, false)] {
             let end = format!(
                 r#"{{"event":"end","name":"a","outcome":"exited","code":{code},"seconds":1}}"#
             );
-            progress.take(&host(), &end);
+            progress.take(&host().expected(), &end);
             assert_eq!(progress.has_failed(), failed, "{code}");
         }
     }
@@ -585,14 +646,14 @@ mod tests {
     fn a_step_that_says_how_far_it_is_may_not_be_silent_for_long() {
         let mut host = host();
         host.plan.steps[0].silence_s = Some(180);
-        let mut progress = Progress::new(&host);
-        progress.take(&host, r#"{"event":"start","name":"a"}"#);
+        let mut progress = Progress::new(&host.expected());
+        progress.take(&host.expected(), r#"{"event":"start","name":"a"}"#);
         let within =
             |deadline: Instant, seconds| deadline <= Instant::now() + Duration::from_secs(seconds);
         assert!(within(progress.deadline, 180) && !within(progress.deadline, 170));
         progress.deadline = Instant::now();
         progress.take(
-            &host,
+            &host.expected(),
             r#"{"event":"progress","name":"a","progress":{"seconds":60}}"#,
         );
         assert!(within(progress.deadline, 180) && !within(progress.deadline, 170));
@@ -606,11 +667,21 @@ mod tests {
                 world_switch: wanted,
                 ..host()
             };
-            let mut progress = Progress::new(&host);
-            progress.take(&host, &format!(r#"{{"event":"up","uptime_ms":1{says}}}"#));
+            let mut progress = Progress::new(&host.expected());
+            progress.take(
+                &host.expected(),
+                &format!(r#"{{"event":"up","uptime_ms":1{says}}}"#),
+            );
             let console = "[    0.100000] kvm [1]: VHE mode initialized successfully\n";
             let log = PathBuf::new();
-            judge(&host, progress, console.into(), log, Duration::ZERO).problems
+            judge(
+                &host.expected(),
+                progress,
+                console.into(),
+                log,
+                Duration::ZERO,
+            )
+            .problems
         };
         let rust = r#","world_switch":"Rust""#;
         let c = r#","world_switch":"C""#;
@@ -671,12 +742,12 @@ mod tests {
 
     #[test]
     fn wrong_mode_warnings_and_taint_are_problems() {
-        let mut progress = Progress::new(&host());
-        progress.take(&host(), r#"{"event":"done","tainted":512}"#);
+        let mut progress = Progress::new(&host().expected());
+        progress.take(&host().expected(), r#"{"event":"done","tainted":512}"#);
         let console = "[    0.100000] kvm [1]: Hyp nVHE mode initialized successfully\n\
                        [    0.200000] WARNING: CPU: 0 PID: 1\n";
         let outcome = judge(
-            &host(),
+            &host().expected(),
             progress,
             console.into(),
             PathBuf::new(),
@@ -687,14 +758,14 @@ mod tests {
             ["KVM came up in Hyp nVHE mode, vhe was asked for"]
         );
         assert_eq!(outcome.warnings.len(), 2, "{:?}", outcome.warnings);
-        let mut progress = Progress::new(&host());
+        let mut progress = Progress::new(&host().expected());
         progress.take(
-            &host(),
+            &host().expected(),
             &format!(r#"{{"event":"done","tainted":{TAINT_TEST}}}"#),
         );
         let console = "[    0.100000] kvm [1]: VHE mode initialized successfully\n";
         let outcome = judge(
-            &host(),
+            &host().expected(),
             progress,
             console.into(),
             PathBuf::new(),

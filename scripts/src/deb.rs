@@ -28,7 +28,7 @@ const DISK_MIB: u64 = 10_000;
 const PROFILES: &str = "cross pkg.linux-upstream.nokernelheaders";
 
 /// Steps that it takes: the configuration, the kernel, and the packages.
-const STEPS: usize = 3;
+pub const STEPS: usize = 3;
 
 /// Where things are.
 struct Place {
@@ -164,6 +164,20 @@ fn build(ctx: &Context, place: &Place) -> Result<()> {
     Ok(())
 }
 
+/// Builds the packages, unless they are there, and returns that of the kernel.
+pub fn kernel_package(ctx: &Context) -> Result<PathBuf> {
+    let place = Place::of(ctx);
+    build(ctx, &place)?;
+    let found = place.packages()?.into_iter().find(|path| is_kernel(path));
+    found.with_context(|| format!("no kernel among the packages in {}", place.folder.display()))
+}
+
+/// Whether `package` has a kernel, and one that can be booted.
+fn is_kernel(package: &Path) -> bool {
+    let name = package.file_name().unwrap_or_default().to_string_lossy();
+    name.starts_with("linux-image-") && !name.contains("-dbg_")
+}
+
 /// What is in a folder, in MiB.
 fn size_mib(folder: &Path) -> u64 {
     let files = walkdir::WalkDir::new(folder).into_iter().flatten();
@@ -211,6 +225,14 @@ mod tests {
         };
         assert_eq!(names(&["deb"]), ["a.deb", "b.deb"]);
         assert_eq!(names(&["changes", "buildinfo"]), ["a.changes"]);
+    }
+
+    #[test]
+    fn the_kernel_is_told_from_what_comes_with_it() {
+        let is = |name: &str| is_kernel(Path::new("/x").join(name).as_path());
+        assert!(is("linux-image-7.3.4-kvm-rust_7.3.4-1_arm64.deb"));
+        assert!(!is("linux-image-7.3.4-kvm-rust-dbg_7.3.4-1_arm64.deb"));
+        assert!(!is("linux-libc-dev_7.3.4-1_arm64.deb"));
     }
 
     #[test]

@@ -63,6 +63,7 @@ mod report;
 mod results;
 mod run;
 mod series;
+mod server;
 mod side_by_side;
 mod soak;
 mod source;
@@ -129,6 +130,13 @@ enum Command {
     },
     /// Build Debian packages of a server's kernel, and print where they are
     Deb,
+    /// Install the kernel package on emulated servers, and have a guest of libvirt migrate
+    /// between them
+    Server {
+        /// neoverse-n1, neoverse-v1 or neoverse-n2; all of them, unless it is given
+        #[arg(long)]
+        cpu: Option<String>,
+    },
     /// List what changed between two kernels in the C that is replaced; KDIR has the history
     Distance {
         /// The older kernel
@@ -276,6 +284,7 @@ impl Command {
             Self::Docs => "docs",
             Self::Configurations { .. } => "configurations",
             Self::Deb => "deb",
+            Self::Server { .. } => "server",
             Self::Distance { .. } => "distance",
             Self::Build { .. } => "build",
             Self::RustAnalyzer => "rust-analyzer",
@@ -331,6 +340,13 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         Command::Configurations { names } => return configurations::run(&ctx, names),
         Command::Docs => documents::docs(&ctx)?,
         Command::Deb => deb::deb(&ctx)?,
+        Command::Server { cpu } => {
+            let cpus = match cpu.as_deref() {
+                None | Some("") => server::CPUS.to_vec(),
+                Some(cpu) => vec![server::parse_cpu(cpu)?],
+            };
+            return server::run(&ctx, &cpus);
+        }
         Command::Distance { from, to, base } => {
             distance::distance(&ctx, from, to, base.as_deref())?
         }

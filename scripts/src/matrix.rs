@@ -185,7 +185,7 @@ fn spec(variant: Variant, mode: Mode, cpu: Cpu, steps: Vec<Step>) -> Spec {
         // KVM unmaps them in four million steps, which are four seconds for each VM.
         lpa2: false,
         parameters: KUNIT_AT_BOOT.to_owned(),
-        plan: Plan { steps },
+        plan: Plan::of(steps),
     }
 }
 

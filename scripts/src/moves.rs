@@ -49,6 +49,6 @@ fn spec(variant: Variant, mode: Mode, step: plan::Step) -> Spec {
         vector_lengths: VectorLengths::All,
         lpa2: true,
         parameters: String::new(),
-        plan: Plan { steps: vec![step] },
+        plan: Plan::of(vec![step]),
     }
 }

@@ -8,8 +8,38 @@ use std::collections::BTreeMap;
 /// The steps of a host, one after the other.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Plan {
+    /// What becomes the root in the place of the initramfs.
+    #[serde(skip_serializing_if = "Root::is_image")]
+    pub root: Root,
     /// The steps.
     pub steps: Vec<Step>,
+}
+
+/// What becomes the root of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Root {
+    /// An overlay over the disk image. Also where a system of its own is there already.
+    #[default]
+    Image,
+    /// The file system on this device of the host.
+    Disk(String),
+}
+
+impl Root {
+    fn is_image(&self) -> bool {
+        *self == Self::Image
+    }
+}
+
+impl Plan {
+    /// A plan of these steps, done in the disk image or a system that is there.
+    pub fn of(steps: Vec<Step>) -> Self {
+        Self {
+            root: Root::Image,
+            steps,
+        }
+    }
 }
 
 /// A program to run on the host.
@@ -264,9 +294,7 @@ mod tests {
 
     #[test]
     fn plan_is_what_host_init_reads() {
-        let plan = Plan {
-            steps: vec![Step::new("kvm/x", &["/bin/x", "-a"], 60)],
-        };
+        let plan = Plan::of(vec![Step::new("kvm/x", &["/bin/x", "-a"], 60)]);
         assert_eq!(
             serde_json::to_string(&plan).unwrap(),
             r#"{"steps":[{"name":"kvm/x","argv":["/bin/x","-a"],"timeout_s":60,"cwd":null,"env":{}}]}"#

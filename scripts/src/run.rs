@@ -45,7 +45,7 @@ pub fn run(ctx: &Context, mode: Mode, cpu: Cpu) -> Result<bool> {
         vector_lengths: VectorLengths::All,
         lpa2: true,
         parameters: String::new(),
-        plan: Plan { steps },
+        plan: Plan::of(steps),
     };
     let step = ctx.ui.step(&format!("host {}", spec.name()));
     let outcome = boot::boot(ctx, &built.host(&spec)?, &built.programs, &step)?;
@@ -132,7 +132,7 @@ pub fn boot_one(
         vector_lengths: VectorLengths::All,
         lpa2: true,
         parameters: parameters.to_owned(),
-        plan: Plan { steps },
+        plan: Plan::of(steps),
     };
     let step = ctx.ui.step(&format!("host {}", spec.name()));
     let outcome = boot::boot(ctx, &built.host(&spec)?, &built.programs, &step)?;

@@ -35,6 +35,7 @@ use crate::reference;
 use crate::report;
 use crate::results::Results;
 use crate::series::boots;
+use crate::server;
 use crate::side_by_side::{both, side_by_side};
 use crate::soak;
 use crate::sve_abi;
@@ -134,7 +135,11 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     ctx.ui.expect(
         checks::ALL.len()
             + match level {
-                Level::Full => 1 + kernel::OTHER_OPTIONS.len() + boots::steps_to_come(ctx)?,
+                Level::Full => {
+                    1 + kernel::OTHER_OPTIONS.len()
+                        + boots::steps_to_come(ctx)?
+                        + server::steps_to_come(ctx, server::CPUS.len())
+                }
                 Level::Quick | Level::Normal => 0,
             }
             + configurations::steps_to_come(configurations.len())
@@ -182,6 +187,7 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
                 let (verdict, detail) = Verdict::failed(&error);
                 results.add(&ctx.ui, boots::PREFIX, verdict, &detail);
             }
+            server::add(ctx, &server::CPUS, results);
             let noticed = mutation::run_on_hosts(ctx, "", MUTANTS_ON_HOSTS);
             add_mutation(ctx, "mutation-hosts", noticed, results);
         }

@@ -6,16 +6,17 @@ mod kept;
 mod manifest;
 
 pub use kept::{Disk, InUse};
+pub use manifest::Manifest;
 
 use crate::context::Context;
 use crate::cpio::Archive;
 use crate::kernel::{Kernel, Variant};
 use crate::lock::Lock;
 use crate::plan::Plan;
+use crate::progress::Step;
 use crate::{apt, digest, disk, files, process};
 use anyhow::{Context as _, Result};
 use kept::Images;
-use manifest::Manifest;
 use std::fs;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -249,15 +250,20 @@ pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<
         command.args(["-a", "--link"]).arg(&base).arg(&folder);
         process::run(&mut command, &log, &step)?;
         manifest.copy_to(&folder.join("kvm-rust"))?;
-        let mut command = Command::new("mkfs.erofs");
-        command
-            .args(["--quiet", "-T0", "--all-root"])
-            .arg(image)
-            .arg(&folder);
-        process::run(&mut command, &log, &step).context("cannot make the disk image")?;
+        read_only(&folder, image, &log, &step)?;
         step.end("made");
         Ok(())
     })
+}
+
+/// Makes `image`, a file system that is only read, with what is in `folder`.
+pub fn read_only(folder: &Path, image: &Path, log: &Path, step: &Step) -> Result<()> {
+    let mut command = Command::new("mkfs.erofs");
+    command
+        .args(["--quiet", "-T0", "--all-root"])
+        .arg(image)
+        .arg(folder);
+    process::run(&mut command, log, step).context("cannot make the disk image")
 }
 
 fn read(path: PathBuf) -> Result<Vec<u8>> {

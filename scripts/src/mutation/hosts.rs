@@ -432,11 +432,11 @@ mod tests {
 
     #[test]
     fn what_differs_is_noticed() {
-        let plan = Plan {
-            steps: ["a", "b"]
+        let plan = Plan::of(
+            ["a", "b"]
                 .map(|name| plan::Step::new(name, &[], 1))
                 .to_vec(),
-        };
+        );
         let of = |outcome: &Outcome, without: &Outcome| noticed(&plan, outcome, without);
         let console = "[    1.000000]     # Subtest: s\n[    1.000000]     ok 1 c\n";
         let without = outcome(&[("a", 0), ("b", 4)], console);

@@ -117,9 +117,7 @@ impl Soak {
             vector_lengths: VectorLengths::All,
             lpa2: true,
             parameters: PARAMETERS.to_owned(),
-            plan: Plan {
-                steps: vec![step(mode, seconds, self.seed)],
-            },
+            plan: Plan::of(vec![step(mode, seconds, self.seed)]),
         }
     }
 

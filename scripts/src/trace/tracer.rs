@@ -228,9 +228,7 @@ fn spec(variant: Variant, (mode, cpu): (Mode, Cpu), exits: &[Exit]) -> Spec {
         lpa2: true,
         // The plugin looks for the kernel where vmlinux says it is.
         parameters: "nokaslr".to_owned(),
-        plan: Plan {
-            steps: exits.iter().map(|e| e.step()).collect(),
-        },
+        plan: Plan::of(exits.iter().map(|e| e.step()).collect()),
     }
 }
 

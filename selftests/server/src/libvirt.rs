@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: GPL-2.0
+
+//! libvirt, by its shell.
+
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{ensure, Context, Result};
+
+/// Pause between two attempts to reach it.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// The libvirt of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Libvirt(String);
+
+impl Libvirt {
+    /// That of the server with this address.
+    pub fn at(address: &str) -> Self {
+        Self(format!("qemu+tcp://{address}/system"))
+    }
+
+    fn virsh(&self, arguments: &[&str]) -> Result<String> {
+        let output = Command::new("virsh")
+            .args(["--connect", &self.0, "--quiet"])
+            .args(arguments)
+            .output()
+            .context("cannot start virsh")?;
+        ensure!(
+            output.status.success(),
+            "virsh {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    }
+
+    /// Waits until it answers.
+    pub fn wait(&self, limit: Duration) -> Result<()> {
+        let end = Instant::now() + limit;
+        loop {
+            let error = match self.virsh(&["version"]) {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if Instant::now() > end {
+                return Err(error)
+                    .with_context(|| format!("{} does not answer for {limit:?}", self.0));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Defines a domain from a file.
+    pub fn define(&self, file: &str) -> Result<()> {
+        self.virsh(&["define", file]).map(drop)
+    }
+
+    /// Starts a domain that is defined.
+    pub fn start(&self, domain: &str) -> Result<()> {
+        self.virsh(&["start", domain]).map(drop)
+    }
+
+    /// Ends a domain at once.
+    pub fn destroy(&self, domain: &str) -> Result<()> {
+        self.virsh(&["destroy", domain]).map(drop)
+    }
+
+    /// Whether a domain runs here.
+    pub fn runs(&self, domain: &str) -> Result<bool> {
+        let running = self.virsh(&["list", "--state-running", "--name"])?;
+        Ok(running.lines().any(|name| name.trim() == domain))
+    }
+
+    /// Migrates a domain to the server with the address `to`, while it runs. Returns how
+    /// long that took.
+    pub fn migrate(&self, domain: &str, to: &str) -> Result<Duration> {
+        let start = Instant::now();
+        let (there, stream) = (Self::at(to).0, format!("tcp://{to}"));
+        self.virsh(&[
+            "migrate",
+            "--live",
+            "--persistent",
+            "--domain",
+            domain,
+            "--desturi",
+            &there,
+            // Not by the name of the host, which nobody resolves here.
+            "--migrateuri",
+            &stream,
+        ])?;
+        Ok(start.elapsed())
+    }
+}
