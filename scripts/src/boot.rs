@@ -17,6 +17,7 @@ use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// Memory of a host.
@@ -79,6 +80,9 @@ pub struct Expected<'a> {
     pub quiet: Duration,
     /// Whether it is stopped where a step fails.
     pub stops_at_failure: bool,
+    /// Set once it need not go on, for instance because another host that it waits for has
+    /// failed.
+    pub in_vain: Option<&'a AtomicBool>,
     /// What it is to do.
     pub plan: &'a Plan,
 }
@@ -91,6 +95,7 @@ impl Host {
             boot_limit: self.boot_limit,
             quiet: QUIET,
             stops_at_failure: self.stops_at_failure,
+            in_vain: None,
             plan: &self.plan,
         }
     }
@@ -450,6 +455,14 @@ pub fn follow(
             break status;
         }
         if host.stops_at_failure && progress.has_failed() {
+            running.kill();
+            break None;
+        }
+        if host.in_vain.is_some_and(|it| it.load(Ordering::Relaxed)) {
+            let place = progress.place();
+            progress
+                .problems
+                .push(format!("stopped {place}, as another host failed"));
             running.kill();
             break None;
         }

@@ -106,6 +106,28 @@ pub fn make(ctx: &Context, debian: &Debian, image: &Path, log: &Path, step: &Ste
     files::remove_all(&folder)
 }
 
+/// Makes `to` a copy of the disk `from` for guests. On a server that has both, systemd and the
+/// boot loader would take one file system for the other: it gets another name.
+pub fn copy_for_guests(from: &Path, to: &Path, log: &Path, step: &Step) -> Result<()> {
+    copy(from, to, log, step)?;
+    let mut command = Command::new("tune2fs");
+    command.args(["-L", "guest", "-U", "random"]).arg(format!(
+        "{}?offset={}",
+        to.display(),
+        ROOT_MIB << 20
+    ));
+    process::run(&mut command, log, step).context("cannot name the file system of guests")
+}
+
+/// Makes `to` a copy of the disk `from`, with its holes.
+pub fn copy(from: &Path, to: &Path, log: &Path, step: &Step) -> Result<()> {
+    let mut command = Command::new("cp");
+    command
+        .args(["--sparse=always", "--reflink=auto"])
+        .args([from, to]);
+    process::run(&mut command, log, step)
+}
+
 fn partition(image: &Path, log: &Path, step: &Step) -> Result<()> {
     let script = files::beside(image, "partitions");
     files::write_atomic(&script, table().as_bytes())?;

@@ -10,6 +10,7 @@ use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 /// Memory of a server, of which its guest takes a part.
@@ -180,12 +181,12 @@ impl Machine {
         command
     }
 
-    /// Boots it and sees it through.
+    /// Boots it and sees it through, or until it is `in_vain`.
     pub fn boot(
         &self,
         ctx: &Context,
-        world_switch: Option<&str>,
-        plan: &Plan,
+        (world_switch, plan): (Option<&str>, &Plan),
+        in_vain: Option<&AtomicBool>,
         step: &Step,
     ) -> Result<Outcome> {
         let files = Files::of(ctx, &self.name);
@@ -200,6 +201,7 @@ impl Machine {
             boot_limit: BOOT_LIMIT,
             quiet: QUIET,
             stops_at_failure: true,
+            in_vain,
             plan,
         };
         let command = self.qemu(&files, &copy);

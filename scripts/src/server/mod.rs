@@ -25,19 +25,19 @@ use crate::progress::Step;
 use crate::results::Results;
 use crate::side_by_side::both;
 use crate::stamp::Stamp;
-use crate::{digest, files, process, programs, source, table};
+use crate::{digest, files, programs, source, table};
 use anyhow::{ensure, Context as _, Result};
 use debian::Debian;
 use machine::{Cable, End, Machine, Start};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Servers that people rent or buy: Graviton2 and Ampere Altra, Graviton3, and those with
 /// Armv9.
 pub const CPUS: [Cpu; 3] = [Cpu::NeoverseN1, Cpu::NeoverseV1, Cpu::NeoverseN2];
 /// How the names of the tests begin.
-const PREFIX: &str = "b28:server";
+const PREFIX: &str = "server/";
 /// Programs on a server.
 const PROGRAMS: [&str; 2] = ["contest", "server"];
 
@@ -55,6 +55,14 @@ struct Place<'a> {
 struct Installed {
     disk: PathBuf,
     kernel: Kernel,
+}
+
+/// What the machines of the tests have.
+struct Servers {
+    c: Installed,
+    rust: Installed,
+    /// The Debian of their guest.
+    guest_disk: PathBuf,
 }
 
 /// Whose kernel a server boots.
@@ -170,7 +178,7 @@ impl<'a> Place<'a> {
             virtio: Vec::new(),
             cable: None,
         };
-        let outcome = machine.boot(ctx, Kernel::C.world_switch(), &plan, &step)?;
+        let outcome = machine.boot(ctx, (Kernel::C.world_switch(), &plan), None, &step)?;
         files::remove_all(&initramfs)?;
         outcome
             .check(&plan)
@@ -208,11 +216,7 @@ impl<'a> Place<'a> {
             return Ok(installed);
         }
         stamp.remove()?;
-        let mut copy = Command::new("cp");
-        copy.args(["--sparse=always", "--reflink=auto"])
-            .arg(&base.disk)
-            .arg(disk);
-        process::run(&mut copy, &ctx.log("server-copy"), &step)?;
+        disk::copy(&base.disk, disk, &ctx.log("server-copy"), &step)?;
         let mut manifest = self.service(&plan)?;
         manifest.file(name.as_ref(), package.to_owned())?;
         let machine = Machine {
@@ -224,13 +228,31 @@ impl<'a> Place<'a> {
             virtio: vec![("kvm-rust", self.tools("install", &manifest, &step)?)],
             cable: None,
         };
-        let outcome = machine.boot(ctx, base.kernel.world_switch(), &plan, &step)?;
+        let outcome = machine.boot(ctx, (base.kernel.world_switch(), &plan), None, &step)?;
         outcome
             .check(&plan)
             .context("our package cannot be installed")?;
         stamp.write(&signature)?;
         step.end(release);
         Ok(installed)
+    }
+
+    /// The guest's Debian, which is that of `base`.
+    fn guest_disk(&self, base: &Installed) -> Result<PathBuf> {
+        let disk = self.folder.join("guest.img");
+        let stamp = Stamp::of(&disk);
+        let signature = Stamp::of(&base.disk).signature().unwrap_or_default();
+        let step = self.ctx.ui.step("a guest's disk");
+        if stamp.is(&signature) && disk.exists() {
+            step.end("as before");
+            return Ok(disk);
+        }
+        stamp.remove()?;
+        let log = self.ctx.log("server-guest-disk");
+        disk::copy_for_guests(&base.disk, &disk, &log, &step)?;
+        stamp.write(&signature)?;
+        step.end("copied");
+        Ok(disk)
     }
 
     /// The disk with what the guest does.
@@ -240,13 +262,8 @@ impl<'a> Place<'a> {
         self.tools("guest", &manifest, step)
     }
 
-    /// Boots two servers with `cpu`, and has a guest migrate between them.
-    fn migrate(
-        &self,
-        cpu: Cpu,
-        [first, second]: [&Installed; 2],
-        step: &Step,
-    ) -> Result<[Outcome; 2]> {
+    /// Boots two servers with `cpu`, and has a guest migrate from ours to Debian's and back.
+    fn migrate(&self, cpu: Cpu, servers: &Servers, step: &Step) -> Result<[Outcome; 2]> {
         // Not in the cache folder, whose path may be longer than that of a socket can be.
         let folder = tempfile::tempdir().context("cannot make a folder")?;
         let guest = self.guest(step)?;
@@ -265,7 +282,7 @@ impl<'a> Place<'a> {
                 virtio: vec![
                     ("kvm-rust", self.tools(&name, &manifest, step)?),
                     // The same on both servers, as a guest's disk has to be.
-                    ("debian", self.folder.join("debian.img")),
+                    ("debian", servers.guest_disk.clone()),
                 ],
                 cable: Some(Cable {
                     socket: folder.path().join("cable"),
@@ -275,9 +292,16 @@ impl<'a> Place<'a> {
             };
             Ok((machine, plan))
         };
+        let (first, second) = (&servers.rust, &servers.c);
         let machines = [machine(End::First, first)?, machine(End::Second, second)?];
+        let in_vain = AtomicBool::new(false);
         let boot = |(machine, plan): &(Machine, Plan), installed: &Installed, step: &Step| {
-            machine.boot(self.ctx, installed.kernel.world_switch(), plan, step)
+            let wanted = (installed.kernel.world_switch(), plan);
+            let outcome = machine.boot(self.ctx, wanted, Some(&in_vain), step);
+            let failed = outcome.as_ref().map_or(true, |it| it.check(plan).is_err());
+            // The other one would wait for it.
+            in_vain.fetch_or(failed, Ordering::Relaxed);
+            outcome
         };
         let beside = self
             .ctx
@@ -289,10 +313,15 @@ impl<'a> Place<'a> {
         );
         beside.end("done");
         let outcomes = [one?, other?];
-        for ((_, plan), outcome) in machines.iter().zip(&outcomes) {
-            outcome.check(plan)?;
+        // Not what was stopped because of the other, if there is something else.
+        let failures = machines.iter().zip(&outcomes);
+        let failures = failures.filter_map(|((_, plan), outcome)| outcome.check(plan).err());
+        let mut failures: Vec<_> = failures.collect();
+        failures.sort_by_key(|error| error.to_string().starts_with("stopped "));
+        match failures.into_iter().next() {
+            Some(error) => Err(error),
+            None => Ok(outcomes),
         }
-        Ok(outcomes)
     }
 }
 
@@ -319,39 +348,45 @@ pub fn parse_cpu(value: &str) -> Result<Cpu> {
 
 /// Steps that it takes.
 pub fn steps_to_come(ctx: &Context, cpus: usize) -> usize {
-    // Debian's packages, the programs, two disks, and two machines for each CPU.
-    source::steps_to_come(ctx) + deb::STEPS + 4 + 2 * cpus
+    // Debian's packages, the programs, three disks, and two machines for each CPU.
+    source::steps_to_come(ctx) + deb::STEPS + 5 + 2 * cpus
 }
 
 /// Tests the package on machines with these CPUs, and prints what was booted.
 pub fn add(ctx: &Context, cpus: &[Cpu], results: &mut Results) {
     let rows: Vec<_> = match prepare(ctx) {
-        Ok((place, c, rust)) => cpus
+        Ok((place, servers)) => cpus
             .iter()
-            .map(|&cpu| test(&place, cpu, [&rust, &c], results))
+            .map(|&cpu| test(&place, cpu, &servers, results))
             .collect(),
         Err(error) => {
             let (verdict, detail) = Verdict::failed(&error);
-            results.add(&ctx.ui, format!("{PREFIX}/installed"), verdict, &detail);
+            results.add(&ctx.ui, format!("{PREFIX}installed"), verdict, &detail);
             return;
         }
     };
-    results.add(&ctx.ui, format!("{PREFIX}/installed"), Verdict::Passed, "");
+    results.add(&ctx.ui, format!("{PREFIX}installed"), Verdict::Passed, "");
     print!("\n{}", table::render(&report::HEAD, &rows));
 }
 
-fn prepare(ctx: &Context) -> Result<(Place<'_>, Installed, Installed)> {
+fn prepare(ctx: &Context) -> Result<(Place<'_>, Servers)> {
     let package = deb::kernel_package(ctx)?;
     let place = Place::new(ctx)?;
     let c = place.set_up()?;
     let rust = place.install(&c, &package)?;
-    Ok((place, c, rust))
+    let guest_disk = place.guest_disk(&c)?;
+    let servers = Servers {
+        c,
+        rust,
+        guest_disk,
+    };
+    Ok((place, servers))
 }
 
 /// A guest that migrates from ours to Debian's and back. Returns a row of the table.
-fn test(place: &Place, cpu: Cpu, servers: [&Installed; 2], results: &mut Results) -> Vec<String> {
+fn test(place: &Place, cpu: Cpu, servers: &Servers, results: &mut Results) -> Vec<String> {
     let ui = &place.ctx.ui;
-    let name = format!("{PREFIX}/{}", cpu.name());
+    let name = format!("{PREFIX}{}", cpu.name());
     let step = ui.step(&name);
     let outcomes = place.migrate(cpu, servers, &step);
     let row = report::row(cpu, outcomes.as_ref().ok());
