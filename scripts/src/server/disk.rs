@@ -79,7 +79,6 @@ pub fn make(ctx: &Context, debian: &Debian, image: &Path, log: &Path, step: &Ste
     for (place, text, mode) in [
         // Each machine has another one from its first boot on.
         ("etc/machine-id", "", 0o644),
-        ("etc/hostname", "server\n", 0o644),
         ("etc/resolv.conf", "", 0o644),
         // No daemons while packages are configured.
         ("usr/sbin/policy-rc.d", "#!/bin/sh\nexit 101\n", 0o755),
@@ -90,6 +89,9 @@ pub fn make(ctx: &Context, debian: &Debian, image: &Path, log: &Path, step: &Ste
         fs::set_permissions(&path, fs::Permissions::from_mode(mode))
             .with_context(|| cannot(&path))?;
     }
+    // Firmware gives each machine its name: libvirt lets no guest migrate between two that have
+    // the same.
+    files::remove_all(&folder.join("etc/hostname"))?;
     files::remove_all(image)?;
     let file = File::create(image).with_context(|| cannot(image))?;
     file.set_len(SIZE_MIB << 20)

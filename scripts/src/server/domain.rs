@@ -51,11 +51,14 @@ pub fn definition(release: &str) -> String {
   <vcpu>{VCPUS}</vcpu>
   <os>
     <type arch='aarch64' machine='virt'>hvm</type>
+    <loader readonly='yes' type='pflash'>/usr/share/AAVMF/AAVMF_CODE.no-secboot.fd</loader>
+    <nvram template='/usr/share/AAVMF/AAVMF_VARS.fd'/>
     <kernel>/boot/vmlinuz-{release}</kernel>
     <initrd>/boot/initrd.img-{release}</initrd>
     <cmdline>{parameters}</cmdline>
   </os>
   <features>
+    <acpi/>
     <gic version='3'/>
   </features>
   <cpu mode='host-passthrough'/>
@@ -63,6 +66,7 @@ pub fn definition(release: &str) -> String {
 {disks}    <interface type='user'>
       <model type='virtio'/>
       <driver iommu='on'/>
+      <rom enabled='no'/>
     </interface>
     <iommu model='virtio'/>
     <serial type='tcp'>
