@@ -131,7 +131,9 @@ pub fn run(options: &Options) -> Result<()> {
     let guest = Guest::listen(&format!("{}:{}", options.address, options.console))?;
     libvirt.define(&options.domain)?;
     libvirt.start(&options.name)?;
-    let boot = guest.wait_for_boot(limit)?;
+    let boot = guest
+        .wait_for_boot(limit)
+        .with_context(|| libvirt.describe(&options.name))?;
     let tasks = Tasks::start();
     let stays = journeys(options, &guest)?;
     libvirt.destroy(&options.name)?;

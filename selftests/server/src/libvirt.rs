@@ -2,6 +2,7 @@
 
 //! libvirt, by its shell.
 
+use std::fs;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,6 +11,9 @@ use anyhow::{ensure, Context, Result};
 
 /// Pause between two attempts to reach it.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// Lines of QEMU's log that are shown of a domain that failed.
+const LAST_LINES: usize = 5;
 
 /// The libvirt of a server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,6 +75,20 @@ impl Libvirt {
     pub fn runs(&self, domain: &str) -> Result<bool> {
         let running = self.virsh(&["list", "--state-running", "--name"])?;
         Ok(running.lines().any(|name| name.trim() == domain))
+    }
+
+    /// What is known of a domain of this server, for an error.
+    pub fn describe(&self, domain: &str) -> String {
+        let state = self.virsh(&["domstate", "--reason", domain]);
+        let state = state.unwrap_or_else(|error| error.to_string());
+        let path = format!("/var/log/libvirt/qemu/{domain}.log");
+        let log = fs::read_to_string(&path).unwrap_or_else(|error| format!("{path}: {error}"));
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
+        format!(
+            "{domain} is {state}; QEMU's last words: {}",
+            last.join("; ")
+        )
     }
 
     /// Migrates a domain to the server with the address `to`, while it runs. Returns how
