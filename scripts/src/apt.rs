@@ -77,6 +77,19 @@ fn mirror_of(line: &str) -> Option<String> {
     SUITES.contains(&suite).then(|| mirror.to_owned())
 }
 
+/// mmdebstrap for arm64 packages that are only unpacked, and not run: that works without binfmt
+/// and privileges. The packages, where to, and where from are still to be said.
+pub fn unpack_arm64() -> Command {
+    let mut command = Command::new("mmdebstrap");
+    command
+        .args(["--mode=root", "--variant=extract", "--architectures=arm64"])
+        .args([
+            "--aptopt=Apt::Install-Recommends \"false\"",
+            "--aptopt=APT::Sandbox::User \"root\"",
+        ]);
+    command
+}
+
 impl Apt {
     /// Sets up apt's private folders in the cache folder.
     pub fn new(ctx: &Context) -> Result<Self> {

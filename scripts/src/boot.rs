@@ -194,7 +194,7 @@ pub fn identity(host: &Host, programs: &image::Programs) -> Result<String> {
     let command = qemu(&anywhere, nowhere, nowhere, nowhere);
     let arguments: Vec<_> = command.get_args().collect();
     let version = process::output(Command::new(command.get_program()).arg("--version"))?;
-    let initramfs = digest::of_bytes(&image::host_initramfs(programs, &host.plan)?);
+    let initramfs = digest::of_bytes(&image::host_initramfs(&programs.ours, &host.plan)?);
     Ok(digest::of_bytes(
         format!("{arguments:?} {version} {initramfs}").as_bytes(),
     ))
@@ -415,7 +415,10 @@ pub fn boot_and_tell(
     disk::need(&ctx.cache, 64, "the log of a host")?;
     let files = Files::of(ctx, &host.name);
     let initramfs = files.log.with_extension("cpio");
-    files::write_atomic(&initramfs, &image::host_initramfs(programs, &host.plan)?)?;
+    files::write_atomic(
+        &initramfs,
+        &image::host_initramfs(&programs.ours, &host.plan)?,
+    )?;
     let command = qemu(host, &initramfs, &files.report, &files.log);
     let outcome = follow(command, files, &host.expected(), step, tell)?;
     files::remove_all(&initramfs)?;

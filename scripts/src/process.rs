@@ -195,6 +195,14 @@ pub fn run(command: &mut Command, log: &Path, step: &Step) -> Result<()> {
     ))
 }
 
+/// Makes `to`, where there is nothing, a copy of the folder `from` whose files are links. Whoever
+/// changes a file in it has to replace it.
+pub fn copy_linked(from: &Path, to: &Path, log: &Path, step: &Step) -> Result<()> {
+    let mut command = Command::new("cp");
+    command.args(["-a", "--link"]).args([from, to]);
+    run(&mut command, log, step)
+}
+
 /// As [`run`], but a failure is only returned, not an error.
 pub fn run_status(command: &mut Command, log: &Path, step: &Step) -> Result<ExitStatus> {
     if let Some(parent) = log.parent() {

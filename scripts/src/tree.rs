@@ -108,12 +108,7 @@ pub fn copy_to(ctx: &Context, source: &Source, path: &Path, log: &Path, step: &S
     files::remove_all(&partial)?;
     // Links are enough: the overlay replaces files and never writes into
     // them, and everything is built elsewhere.
-    let mut command = Command::new("cp");
-    command
-        .args(["-a", "--link"])
-        .arg(&source.path)
-        .arg(&partial);
-    process::run(&mut command, log, step)?;
+    process::copy_linked(&source.path, &partial, log, step)?;
     fs::rename(&partial, path).with_context(|| format!("cannot name {}", path.display()))
 }
 

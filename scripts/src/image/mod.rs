@@ -147,14 +147,8 @@ fn userland(ctx: &Context) -> Result<PathBuf> {
     let log = ctx.log("userland");
     let partial = files::beside(&path, "partial");
     files::remove_all(&partial)?;
-    let mut command = Command::new("mmdebstrap");
+    let mut command = apt::unpack_arm64();
     command
-        // Only unpacked, never run: works without binfmt and privileges.
-        .args(["--mode=root", "--variant=extract", "--architectures=arm64"])
-        .args([
-            "--aptopt=Apt::Install-Recommends \"false\"",
-            "--aptopt=APT::Sandbox::User \"root\"",
-        ])
         .args([
             "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/locale/*",
@@ -246,9 +240,7 @@ pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<
         let step = ctx.ui.step(&format!("disk image with the guest {kind}"));
         let log = ctx.log(&format!("image-{kind}"));
         let folder = workplace.join("root");
-        let mut command = Command::new("cp");
-        command.args(["-a", "--link"]).arg(&base).arg(&folder);
-        process::run(&mut command, &log, &step)?;
+        process::copy_linked(&base, &folder, &log, &step)?;
         manifest.copy_to(&folder.join("kvm-rust"))?;
         read_only(&folder, image, &log, &step)?;
         step.end("made");
@@ -288,13 +280,14 @@ fn guest_initramfs(programs: &Programs, more: &[(&str, Vec<u8>)]) -> Result<Vec<
     Ok(archive.finish())
 }
 
-/// The initramfs of a host that carries out `plan`.
-pub fn host_initramfs(programs: &Programs, plan: &Plan) -> Result<Vec<u8>> {
+/// The initramfs of a host that carries out `plan`, with the first process from `ours`, the folder
+/// with the programs of selftests/.
+pub fn host_initramfs(ours: &Path, plan: &Plan) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for folder in ["dev", "proc", "sys", "tmp"] {
         archive.folder(folder);
     }
-    archive.file("init", 0o755, &read(programs.ours.join("host-init"))?);
+    archive.file("init", 0o755, &read(ours.join("host-init"))?);
     archive.file("plan.json", 0o644, serde_json::to_string(plan)?.as_bytes());
     Ok(archive.finish())
 }

@@ -123,16 +123,10 @@ pub fn unpack(ctx: &Context) -> Result<Debian> {
 fn mmdebstrap(kernel: &str, folder: &Path) -> Result<Command> {
     let (mirror, suite) = (apt::mirror()?, apt::SUITE);
     let backports = format!("{suite}-backports");
-    let mut command = Command::new("mmdebstrap");
+    let mut command = apt::unpack_arm64();
     command
-        // Only unpacked: works without an arm64 CPU. The packages themselves stay there
-        // for the machine that configures them.
-        .args(["--mode=root", "--variant=extract", "--architectures=arm64"])
+        // The packages themselves stay there for the machine that configures them.
         .arg("--skip=cleanup/apt")
-        .args([
-            "--aptopt=Apt::Install-Recommends \"false\"",
-            "--aptopt=APT::Sandbox::User \"root\"",
-        ])
         .args(LEFT_OUT.map(|path| format!("--dpkgopt=path-exclude={path}")))
         .arg("--include=?essential")
         .arg(format!("--include={}", PACKAGES.replace(' ', ",")))

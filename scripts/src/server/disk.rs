@@ -59,12 +59,7 @@ pub fn make(ctx: &Context, debian: &Debian, image: &Path, log: &Path, step: &Ste
     let cannot = |path: &Path| format!("cannot write {}", path.display());
     let folder = files::beside(image, "root");
     files::remove_all(&folder)?;
-    let mut command = Command::new("cp");
-    command
-        .args(["-a", "--link"])
-        .arg(&debian.folder)
-        .arg(&folder);
-    process::run(&mut command, log, step)?;
+    process::copy_linked(&debian.folder, &folder, log, step)?;
     for (place, from) in self::files(ctx)? {
         let to = folder.join(place);
         fs::create_dir_all(to.parent().unwrap_or(&folder)).with_context(|| cannot(&to))?;

@@ -17,7 +17,7 @@ use crate::context::Context;
 use crate::deb;
 use crate::error::hinted;
 use crate::host::Cpu;
-use crate::image::{self, Manifest, Programs};
+use crate::image::{self, Manifest};
 use crate::kernel::Variant;
 use crate::lock::Lock;
 use crate::plan::{Plan, Verdict};
@@ -131,11 +131,31 @@ impl<'a> Place<'a> {
         Ok(manifest)
     }
 
+    /// The disk `name`, which `make` makes unless it is there and was made from what has this
+    /// signature. `make` also says what came of it, for the step `title`.
+    fn disk(
+        &self,
+        (name, title): (&str, &str),
+        signature: &str,
+        make: impl FnOnce(&Path, &Step) -> Result<String>,
+    ) -> Result<PathBuf> {
+        let disk = self.folder.join(name);
+        let stamp = Stamp::of(&disk);
+        let step = self.ctx.ui.step(title);
+        if stamp.is(signature) && disk.exists() {
+            step.end("as before");
+            return Ok(disk);
+        }
+        stamp.remove()?;
+        let outcome = make(&disk, &step)?;
+        stamp.write(signature)?;
+        step.end(&outcome);
+        Ok(disk)
+    }
+
     /// Debian on a disk, configured on a machine with Debian's kernel.
     fn set_up(&self) -> Result<Installed> {
         let ctx = self.ctx;
-        let disk = self.folder.join("debian.img");
-        let stamp = Stamp::of(&disk);
         let plan = plans::set_up();
         let mut made_from = format!(
             "{} {}",
@@ -146,25 +166,23 @@ impl<'a> Place<'a> {
             made_from.push_str(&format!(" {} {}", place.display(), digest::of_file(&file)?));
         }
         let signature = digest::of_bytes(made_from.as_bytes());
-        let installed = Installed {
+        let what = ("debian.img", "Debian on a disk");
+        let disk = self.disk(what, &signature, |disk, step| {
+            disk::make(ctx, &self.debian, disk, &ctx.log("server-disk"), step)?;
+            self.configure(disk, &plan, step)?;
+            Ok("configured".to_owned())
+        })?;
+        Ok(Installed {
             disk,
             kernel: Kernel::C,
-        };
-        let disk = &installed.disk;
-        let step = ctx.ui.step("Debian on a disk");
-        if stamp.is(&signature) && disk.exists() {
-            step.end("as before");
-            return Ok(installed);
-        }
-        stamp.remove()?;
-        disk::make(ctx, &self.debian, disk, &ctx.log("server-disk"), &step)?;
+        })
+    }
+
+    /// Has a machine with Debian's kernel carry out `plan` on `disk`.
+    fn configure(&self, disk: &Path, plan: &Plan, step: &Step) -> Result<()> {
+        let ctx = self.ctx;
         let initramfs = ctx.logs.join("server-set-up.cpio");
-        let programs = Programs {
-            ours: self.programs.clone(),
-            tests: None,
-            kernels: PathBuf::new(),
-        };
-        files::write_atomic(&initramfs, &image::host_initramfs(&programs, &plan)?)?;
+        files::write_atomic(&initramfs, &image::host_initramfs(&self.programs, plan)?)?;
         let machine = Machine {
             name: "set-up".into(),
             cpu: CPUS[0],
@@ -173,26 +191,19 @@ impl<'a> Place<'a> {
                 initramfs: initramfs.clone(),
                 parameters: "console=ttyAMA0 panic=-1".into(),
             },
-            disk: disk.clone(),
+            disk: disk.to_owned(),
             keeps: true,
             virtio: Vec::new(),
             cable: None,
         };
-        let outcome = machine.boot(ctx, (Kernel::C.world_switch(), &plan), None, &step)?;
+        let outcome = machine.boot(ctx, (Kernel::C.world_switch(), plan), None, step)?;
         files::remove_all(&initramfs)?;
-        outcome
-            .check(&plan)
-            .context("Debian cannot be configured")?;
-        stamp.write(&signature)?;
-        step.end("configured");
-        Ok(installed)
+        outcome.check(plan).context("Debian cannot be configured")
     }
 
     /// The disk of a server where our package has been installed.
     fn install(&self, base: &Installed, package: &Path) -> Result<Installed> {
         let ctx = self.ctx;
-        let disk = self.folder.join("kvm-rust.img");
-        let stamp = Stamp::of(&disk);
         let name = package.file_name().unwrap_or_default().to_string_lossy();
         let release = release(&name)?;
         let plan = plans::install(&name, release);
@@ -205,54 +216,41 @@ impl<'a> Place<'a> {
             )
             .as_bytes(),
         );
-        let installed = Installed {
+        let what = ("kvm-rust.img", "our package on it");
+        let disk = self.disk(what, &signature, |disk, step| {
+            disk::copy(&base.disk, disk, &ctx.log("server-copy"), step)?;
+            let mut manifest = self.service(&plan)?;
+            manifest.file(name.as_ref(), package.to_owned())?;
+            let machine = Machine {
+                name: "install".into(),
+                cpu: CPUS[0],
+                start: self.firmware(),
+                disk: disk.to_owned(),
+                keeps: true,
+                virtio: vec![("kvm-rust", self.tools("install", &manifest, step)?)],
+                cable: None,
+            };
+            let outcome = machine.boot(ctx, (base.kernel.world_switch(), &plan), None, step)?;
+            outcome
+                .check(&plan)
+                .context("our package cannot be installed")?;
+            Ok(release.to_owned())
+        })?;
+        Ok(Installed {
             disk,
             kernel: Kernel::Rust,
-        };
-        let disk = &installed.disk;
-        let step = ctx.ui.step("our package on it");
-        if stamp.is(&signature) && disk.exists() {
-            step.end("as before");
-            return Ok(installed);
-        }
-        stamp.remove()?;
-        disk::copy(&base.disk, disk, &ctx.log("server-copy"), &step)?;
-        let mut manifest = self.service(&plan)?;
-        manifest.file(name.as_ref(), package.to_owned())?;
-        let machine = Machine {
-            name: "install".into(),
-            cpu: CPUS[0],
-            start: self.firmware(),
-            disk: disk.clone(),
-            keeps: true,
-            virtio: vec![("kvm-rust", self.tools("install", &manifest, &step)?)],
-            cable: None,
-        };
-        let outcome = machine.boot(ctx, (base.kernel.world_switch(), &plan), None, &step)?;
-        outcome
-            .check(&plan)
-            .context("our package cannot be installed")?;
-        stamp.write(&signature)?;
-        step.end(release);
-        Ok(installed)
+        })
     }
 
     /// The guest's Debian, which is that of `base`.
     fn guest_disk(&self, base: &Installed) -> Result<PathBuf> {
-        let disk = self.folder.join("guest.img");
-        let stamp = Stamp::of(&disk);
         let signature = Stamp::of(&base.disk).signature().unwrap_or_default();
-        let step = self.ctx.ui.step("a guest's disk");
-        if stamp.is(&signature) && disk.exists() {
-            step.end("as before");
-            return Ok(disk);
-        }
-        stamp.remove()?;
-        let log = self.ctx.log("server-guest-disk");
-        disk::copy_for_guests(&base.disk, &disk, &log, &step)?;
-        stamp.write(&signature)?;
-        step.end("copied");
-        Ok(disk)
+        let what = ("guest.img", "a guest's disk");
+        self.disk(what, &signature, |disk, step| {
+            let log = self.ctx.log("server-guest-disk");
+            disk::copy_for_guests(&base.disk, disk, &log, step)?;
+            Ok("copied".to_owned())
+        })
     }
 
     /// The disk with what the guest does.

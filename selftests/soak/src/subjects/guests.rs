@@ -12,7 +12,7 @@ use rand::seq::IndexedRandom;
 use rand::Rng;
 use rand_chacha::ChaCha8Rng;
 
-use crate::counters::Counters;
+use crate::counters::{Counter, Counters};
 use crate::end::Meaning;
 use crate::pace::Pace;
 use crate::soak::Soak;
@@ -196,7 +196,7 @@ pub fn bare_metal(soak: &Soak, numbers: ChaCha8Rng) -> Result<()> {
 }
 
 /// A program with guests of its own.
-fn program(path: &str, arguments: &[String], counts: Counts) -> Start {
+fn program(path: &str, arguments: &[String], counts: Counts, limit: Duration) -> Start {
     let mut command = Command::new(path);
     command.args(arguments);
     Start {
@@ -205,7 +205,7 @@ fn program(path: &str, arguments: &[String], counts: Counts) -> Start {
         faulty: false,
         interruptible: false,
         counts,
-        limit: LIMIT,
+        limit,
     }
 }
 
@@ -223,16 +223,20 @@ fn aarch32_arguments(numbers: &mut ChaCha8Rng) -> [String; 7] {
     ]
 }
 
-/// AArch32 guests, where the CPU can have any.
-pub fn aarch32(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
+/// Programs that `start` gives, one after the other, until one says that this host can have no
+/// such guests.
+fn programs(
+    soak: &Soak,
+    mut numbers: ChaCha8Rng,
+    start: impl Fn(&mut ChaCha8Rng) -> Start,
+    kinds: [&Counter; 2],
+) -> Result<()> {
     let pace = Pace::choose(&mut numbers, 4000..15000);
     while soak.over.wait(pace.next(&mut numbers)) {
-        let arguments = aarch32_arguments(&mut numbers);
-        match program(AARCH32, &arguments, Counts::Result).run(soak)? {
+        match start(&mut numbers).run(soak)? {
             Some(Meaning::Passed) => {
                 soak.counters.guests.add(1);
-                soak.counters.aarch32_guests.add(1);
-                soak.counters.guests_without_sve.add(1);
+                kinds.iter().for_each(|kind| kind.add(1));
             }
             Some(Meaning::Skipped) => break,
             _ => {}
@@ -241,25 +245,25 @@ pub fn aarch32(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
     Ok(())
 }
 
+/// AArch32 guests, where the CPU can have any.
+pub fn aarch32(soak: &Soak, numbers: ChaCha8Rng) -> Result<()> {
+    let start = |numbers: &mut ChaCha8Rng| {
+        let arguments = aarch32_arguments(numbers);
+        program(AARCH32, &arguments, Counts::Result, LIMIT)
+    };
+    let counters = &soak.counters;
+    let kinds = [&counters.aarch32_guests, &counters.guests_without_sve];
+    programs(soak, numbers, start, kinds)
+}
+
 /// Guests that go from one VM to another with all their SVE registers. Each takes minutes,
 /// so nobody has to wait for them.
-pub fn moving(soak: &Soak, mut numbers: ChaCha8Rng) -> Result<()> {
-    let pace = Pace::choose(&mut numbers, 4000..15000);
-    while soak.over.wait(pace.next(&mut numbers)) {
-        let arguments = ["lengths".to_owned()];
-        let mut start = program(SVE_ABI, &arguments, Counts::PowerOff);
-        start.limit = MOVING_LIMIT;
-        match start.run(soak)? {
-            Some(Meaning::Passed) => {
-                soak.counters.guests.add(1);
-                soak.counters.bare_guests.add(1);
-                soak.counters.sve_guests.add(1);
-            }
-            Some(Meaning::Skipped) => break,
-            _ => {}
-        }
-    }
-    Ok(())
+pub fn moving(soak: &Soak, numbers: ChaCha8Rng) -> Result<()> {
+    let arguments = ["lengths".to_owned()];
+    let start = |_: &mut ChaCha8Rng| program(SVE_ABI, &arguments, Counts::PowerOff, MOVING_LIMIT);
+    let counters = &soak.counters;
+    let kinds = [&counters.bare_guests, &counters.sve_guests];
+    programs(soak, numbers, start, kinds)
 }
 
 #[cfg(test)]
