@@ -5,6 +5,7 @@ use crate::digest;
 use crate::error::hinted;
 use crate::files;
 use crate::progress::Ui;
+use crate::source;
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::io::ErrorKind;
@@ -70,6 +71,8 @@ pub struct Context {
     /// Further options for the kernels, from the file that FRAGMENT names or that
     /// the command has.
     pub fragment: Option<Arc<str>>,
+    /// The kernel source that the user names.
+    pub named: source::Named,
 }
 
 impl Context {
@@ -106,7 +109,22 @@ impl Context {
             ui: Ui::new(),
             no_build,
             fragment: users_fragment()?,
+            named: source::Named::by_user(),
         })
+    }
+
+    /// That of a test: `checkout` and `cache` are its own, and nobody names anything.
+    #[cfg(test)]
+    pub fn of_test(checkout: &Path, cache: &Path) -> Self {
+        Self {
+            checkout: checkout.to_owned(),
+            cache: cache.to_owned(),
+            logs: Arc::new(LogFolder::new(cache, "log").unwrap()),
+            ui: Ui::new(),
+            no_build: false,
+            fragment: None,
+            named: source::Named::default(),
+        }
     }
 
     /// The same, where kernels have the options of `scripts/config/NAME` unless the user

@@ -359,13 +359,10 @@ pub fn recall_or_run<T: Serialize + DeserializeOwned>(
 #[cfg(test)]
 pub mod tests {
     use super::*;
-    use crate::context::LogFolder;
     use crate::kernel::Variant;
-    use crate::progress::Ui;
     use crate::version::Version;
     use anyhow::bail;
     use std::cell::Cell;
-    use std::sync::Arc;
     use std::time::Duration;
 
     /// A checkout at `checkout` in `folder`, which has the cache folder, too.
@@ -382,15 +379,7 @@ pub mod tests {
         ] {
             fs::write(checkout.join(name), text).unwrap();
         }
-        let cache = folder.join("cache");
-        Context {
-            logs: Arc::new(LogFolder::new(&cache, "log").unwrap()),
-            checkout,
-            cache,
-            ui: Ui::new(),
-            no_build: false,
-            fragment: None,
-        }
+        Context::of_test(&checkout, &folder.join("cache"))
     }
 
     /// Whether a test with these inputs runs, though they were seen to pass before.

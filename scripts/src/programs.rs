@@ -251,22 +251,12 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::LogFolder;
     use crate::process;
-    use crate::progress::Ui;
-    use std::sync::Arc;
 
     /// Builds a program in whose bytes rustc puts the path of a source file
     /// that its build script wrote.
     fn build(checkout: &Path, cache: &Path) -> Vec<u8> {
-        let ctx = Context {
-            checkout: checkout.to_owned(),
-            cache: cache.to_owned(),
-            logs: Arc::new(LogFolder::new(cache, "log").unwrap()),
-            ui: Ui::new(),
-            no_build: false,
-            fragment: None,
-        };
+        let ctx = Context::of_test(checkout, cache);
         let write = |name: &str, text: &str| {
             files::write_atomic(&checkout.join("selftests").join(name), text.as_bytes()).unwrap();
         };

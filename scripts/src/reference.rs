@@ -112,20 +112,10 @@ pub fn keep_recording(ctx: &Context, identity: &str, recording: &[u8]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::context::LogFolder;
-    use crate::progress::Ui;
     use std::path::Path;
-    use std::sync::Arc;
 
     fn context(folder: &Path) -> Context {
-        Context {
-            checkout: folder.into(),
-            cache: folder.into(),
-            logs: Arc::new(LogFolder::new(folder, "log").unwrap()),
-            ui: Ui::new(),
-            no_build: false,
-            fragment: None,
-        }
+        Context::of_test(folder, folder)
     }
 
     #[test]

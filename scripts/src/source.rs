@@ -30,6 +30,26 @@ pub struct Source {
     pub unpacked: bool,
 }
 
+/// The source that the user names.
+#[derive(Debug, Clone, Default)]
+pub struct Named {
+    /// A tree, `KDIR=`. It comes first.
+    tree: Option<String>,
+    /// A tarball, `LINUX_TARBALL=`.
+    tarball: Option<String>,
+}
+
+impl Named {
+    /// As the environment has it.
+    pub fn by_user() -> Self {
+        let variable = |name: &str| std::env::var(name).ok().filter(|v| !v.is_empty());
+        Self {
+            tree: variable("KDIR"),
+            tarball: variable("LINUX_TARBALL"),
+        }
+    }
+}
+
 /// What was unpacked for an origin, so that the next run need not ask again.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
@@ -38,8 +58,8 @@ struct Record {
 
 /// Finds or fetches the kernel source.
 pub fn find(ctx: &Context) -> Result<Source> {
-    if let Some(dir) = variable("KDIR") {
-        let path = fs::canonicalize(&dir).map_err(|_| {
+    if let Some(dir) = &ctx.named.tree {
+        let path = fs::canonicalize(dir).map_err(|_| {
             hinted(
                 format!("KDIR={dir} does not exist"),
                 "name a tree of Linux 7.3.y",
@@ -55,8 +75,8 @@ pub fn find(ctx: &Context) -> Result<Source> {
     }
     let sources = ctx.cache.join("source");
     let _lock = Lock::take(&ctx.ui, &sources.join("lock"), "the kernel source")?;
-    if let Some(file) = variable("LINUX_TARBALL") {
-        let path = fs::canonicalize(&file).map_err(|_| {
+    if let Some(file) = &ctx.named.tarball {
+        let path = fs::canonicalize(file).map_err(|_| {
             hinted(
                 format!("LINUX_TARBALL={file} does not exist"),
                 "name a tarball of Linux 7.3.y",
@@ -109,16 +129,9 @@ pub fn find(ctx: &Context) -> Result<Source> {
 
 /// How many steps finding the source and copying it take at first sight.
 pub fn steps_to_come(ctx: &Context) -> usize {
-    let fetched = ["KDIR", "LINUX_TARBALL"]
-        .iter()
-        .any(|v| variable(v).is_some())
-        || ctx.cache.join("source/default.json").exists();
+    let named = ctx.named.tree.is_some() || ctx.named.tarball.is_some();
+    let fetched = named || ctx.cache.join("source/default.json").exists();
     usize::from(!fetched) + usize::from(!ctx.cache.join("tree").exists())
-}
-
-/// An environment variable that is set and not empty.
-fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|v| !v.is_empty())
 }
 
 fn from_tarball(ctx: &Context, sources: &Path, path: &Path, origin: &str) -> Result<Source> {
@@ -238,4 +251,35 @@ fn record(sources: &Path, key: &str, source: &Source) -> Result<()> {
         &sources.join(format!("{key}.json")),
         serde_json::to_string(&Record { folder })?.as_bytes(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::earlier::tests::context;
+    use crate::files;
+
+    #[test]
+    fn the_tree_that_is_named_comes_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ctx = context(dir.path(), "a");
+        let put = |name: &str, text: &str| {
+            files::write_atomic(&dir.path().join(name), text.as_bytes()).unwrap();
+        };
+        let makefile =
+            |of: u32| format!("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = {of}\nEXTRAVERSION =\n");
+        put("cache/source/linux/Makefile", &makefile(4));
+        put("cache/source/default.json", "{\"folder\":\"linux\"}");
+        put("tree/Makefile", &makefile(5));
+        let found = |ctx: &Context| {
+            let source = find(ctx).unwrap();
+            (source.version.to_string(), source.unpacked)
+        };
+        assert_eq!(found(&ctx), ("7.3.4".to_owned(), true));
+        ctx.named.tree = Some(dir.path().join("tree").display().to_string());
+        assert_eq!(found(&ctx), ("7.3.5".to_owned(), false));
+        ctx.named.tree = Some("/nowhere".to_owned());
+        let message = find(&ctx).unwrap_err().to_string();
+        assert_eq!(message, "KDIR=/nowhere does not exist");
+    }
 }
