@@ -132,6 +132,9 @@ pub struct Outcome {
     /// What is wrong with the host as a whole: it hangs, dies, or came up in
     /// another mode.
     pub problems: Vec<String>,
+    /// Whether it was stopped as another host failed, which is among its problems.
+    #[serde(default)]
+    pub in_vain: bool,
     /// What its kernel complained about.
     pub warnings: Vec<String>,
     /// Time from the start of the kernel to userspace, on the host's clock.
@@ -323,6 +326,7 @@ struct Progress {
     /// What the current step has said of how far it is, since that was last asked for.
     said: Vec<serde_json::Value>,
     problems: Vec<String>,
+    in_vain: bool,
     deadline: Instant,
 }
 
@@ -336,6 +340,7 @@ impl Progress {
             current: None,
             said: Vec::new(),
             problems: Vec::new(),
+            in_vain: false,
             deadline: Instant::now() + host.boot_limit,
         }
     }
@@ -466,6 +471,7 @@ pub fn follow(
             progress
                 .problems
                 .push(format!("stopped {place}, as another host failed"));
+            progress.in_vain = true;
             running.kill();
             break None;
         }
@@ -533,6 +539,7 @@ fn judge(
     Outcome {
         ends: progress.ends,
         problems,
+        in_vain: progress.in_vain,
         warnings,
         boot_ms: progress.boot_ms.unwrap_or_default(),
         console,
@@ -754,6 +761,29 @@ mod tests {
             let error = came.unwrap_err();
             assert!(error.starts_with(what), "{error}");
         }
+    }
+
+    #[test]
+    fn a_host_that_another_waits_for_in_vain_is_stopped() {
+        let dir = tempfile::tempdir().unwrap();
+        let in_vain = AtomicBool::new(true);
+        let host = host();
+        let expected = Expected {
+            in_vain: Some(&in_vain),
+            ..host.expected()
+        };
+        let files = Files {
+            log: dir.path().join("log"),
+            report: dir.path().join("report"),
+            qemu: dir.path().join("qemu"),
+        };
+        let mut command = Command::new("sleep");
+        command.arg("600");
+        let step = crate::progress::Ui::new().step("a host");
+        let outcome = follow(command, files, &expected, &step, &mut |_| ()).unwrap();
+        assert!(outcome.in_vain);
+        let stopped = "stopped before its userspace was up, as another host failed";
+        assert_eq!(outcome.problems[0], stopped);
     }
 
     #[test]

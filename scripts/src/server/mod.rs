@@ -311,15 +311,13 @@ impl<'a> Place<'a> {
         );
         beside.end("done");
         let outcomes = [one?, other?];
-        // Not what was stopped because of the other, if there is something else.
-        let failures = machines.iter().zip(&outcomes);
-        let failures = failures.filter_map(|((_, plan), outcome)| outcome.check(plan).err());
-        let mut failures: Vec<_> = failures.collect();
-        failures.sort_by_key(|error| error.to_string().starts_with("stopped "));
-        match failures.into_iter().next() {
-            Some(error) => Err(error),
-            None => Ok(outcomes),
+        let mut ended: Vec<_> = machines.iter().zip(&outcomes).collect();
+        // What is wrong with a server that was stopped for the other's sake is with that one.
+        ended.sort_by_key(|(_, outcome)| outcome.in_vain);
+        for ((_, plan), outcome) in ended {
+            outcome.check(plan)?;
         }
+        Ok(outcomes)
     }
 }
 
