@@ -52,11 +52,7 @@ impl Compiler {
     pub fn new(ctx: &Context, kernel: &Kernel) -> Result<Self> {
         let source = source::find(ctx)?;
         let tree = tree::prepare(ctx, &source)?;
-        let out = kernel
-            .vmlinux
-            .parent()
-            .context("vmlinux is in a folder")?
-            .to_owned();
+        let out = kernel.folder().to_owned();
         let lock = Lock::take(
             &ctx.ui,
             &files::beside(&out, "lock"),

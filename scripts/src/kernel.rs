@@ -97,15 +97,20 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// The folder that it was built in.
+    pub fn folder(&self) -> &Path {
+        self.vmlinux.parent().unwrap_or(Path::new(""))
+    }
+
     /// The tree that it was built from.
     pub fn source(&self) -> PathBuf {
-        self.vmlinux.with_file_name("source")
+        self.folder().join("source")
     }
 
     /// Changes whenever something does that it was built from, or with. `None` while it is
     /// being built.
     pub fn signature(&self) -> Option<String> {
-        Stamp::of(self.vmlinux.parent()?).signature()
+        Stamp::of(self.folder()).signature()
     }
 }
 

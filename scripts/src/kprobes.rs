@@ -35,8 +35,7 @@ const MAY_BE_PROBED: [(&str, &str); 3] = [
 
 /// Fails unless all of them are on the list of `kernel`, which has kprobes.
 pub fn check(kernel: &Kernel) -> Result<()> {
-    let out = kernel.vmlinux.with_file_name("");
-    let path = out.join(FOLDER).join(KERNEL.file);
+    let path = kernel.folder().join(FOLDER).join(KERNEL.file);
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let (functions, listed) =
         read(&bytes).with_context(|| format!("{} is not as expected", path.display()))?;

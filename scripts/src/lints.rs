@@ -60,7 +60,6 @@ fn objects(built: &Built) -> Result<Vec<(&Kernel, PathBuf)>> {
 }
 
 fn lint_object(ctx: &Context, kernel: &Kernel, object: &Path, step: &Step) -> Result<()> {
-    let out = kernel.vmlinux.parent().context("vmlinux is in a folder")?;
     let name = objects::name(object)?;
     let log = ctx.log(&format!("{TEST}-{}-{name}", kernel.variant.name()));
     let result = log.with_extension("rmeta");
@@ -69,7 +68,7 @@ fn lint_object(ctx: &Context, kernel: &Kernel, object: &Path, step: &Step) -> Re
         "-Dwarnings".to_owned(),
     ];
     let command = objects::command(kernel, object, "clippy-driver", &more)?;
-    let mut shell = compile::shell(ctx, &command, out);
+    let mut shell = compile::shell(ctx, &command, kernel.folder());
     shell.env("CLIPPY_CONF_DIR", kernel.source());
     process::run(&mut shell, &log, step).with_context(|| object.display().to_string())?;
     files::remove_all(&result)

@@ -36,9 +36,13 @@ pub fn name(object: &Path) -> Result<String> {
 
 /// What Kbuild keeps of an object of `kernel`.
 pub fn saved(kernel: &Kernel, object: &Path) -> Result<String> {
-    let out = kernel.vmlinux.parent().context("vmlinux is in a folder")?;
     let name = name(object)?;
-    files::read_text(&out.join(object).with_file_name(format!(".{name}.cmd")))
+    files::read_text(
+        &kernel
+            .folder()
+            .join(object)
+            .with_file_name(format!(".{name}.cmd")),
+    )
 }
 
 /// The command that compiled an object of `kernel`, with `tool` in the place of rustc, which

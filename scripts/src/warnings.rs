@@ -83,12 +83,11 @@ fn sources(overlay: &Overlay) -> Result<BTreeSet<String>> {
 
 /// What Kbuild keeps of all that `kernel` has of the file `source`.
 fn saved(kernel: &Kernel, source: &str) -> Vec<String> {
-    let out = kernel.vmlinux.with_file_name("");
     let path = Path::new(source);
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let name = |ending| {
-        out.join(path)
-            .with_file_name(format!(".{stem}.{ending}.cmd"))
+        let beside = kernel.folder().join(path);
+        beside.with_file_name(format!(".{stem}.{ending}.cmd"))
     };
     let texts = ENDINGS.map(|ending| files::read_text(&name(ending)));
     texts.into_iter().flatten().collect()
@@ -110,7 +109,7 @@ fn compile_once_more(
             "bring scripts/src/warnings.rs in line with scripts/Makefile.build of the kernel",
         )
     })?;
-    let mut shell = compile::shell(ctx, &command, &kernel.vmlinux.with_file_name(""));
+    let mut shell = compile::shell(ctx, &command, kernel.folder());
     let name = kernel.variant.name();
     process::run(&mut shell, &log, step)
         .with_context(|| format!("{source}, in the kernel {name}"))?;

@@ -133,8 +133,7 @@ const STRUCTURES: [(&str, &str); 3] = [
 
 /// Asks the compiler: the kernel is built without debug information.
 fn of_structures(kernel: &Kernel, workplace: &Path) -> Result<Sizes> {
-    let build = kernel.vmlinux.parent().context("it is in no folder")?;
-    let like = build.join(LIKE);
+    let like = kernel.folder().join(LIKE);
     let (folder, name) = (like.parent(), like.file_name());
     let (folder, name) = (folder.zip(name)).context("it has no name")?;
     let saved = folder.join(format!(".{}.s.cmd", name.to_string_lossy()));
@@ -142,7 +141,11 @@ fn of_structures(kernel: &Kernel, workplace: &Path) -> Result<Sizes> {
     let (source, object) = (workplace.join("sizes.c"), workplace.join("sizes.o"));
     fs::write(&source, program()).with_context(|| format!("cannot write {}", source.display()))?;
     let line = command(&text, &source, &object)?;
-    process::output(Command::new("sh").args(["-c", &line]).current_dir(build))?;
+    process::output(
+        Command::new("sh")
+            .args(["-c", &line])
+            .current_dir(kernel.folder()),
+    )?;
     let bytes = fs::read(&object).with_context(|| format!("cannot read {}", object.display()))?;
     let file = object::File::parse(&*bytes).context("it is not an ELF file")?;
     let size = |(index, (what, _)): (usize, (&'static str, _))| {

@@ -73,13 +73,16 @@ fn document(
     overlay: &Overlay,
     step: &Step,
 ) -> Result<()> {
-    let out = kernel.vmlinux.parent().context("vmlinux is in a folder")?;
     let mut more = vec![format!("--output={}", folder(ctx).display())];
     more.extend(OPTIONS.map(str::to_owned));
     let command = objects::command(kernel, object, "rustdoc", &more)?;
     let log = ctx.log(&format!("{TEST}-{}", objects::name(object)?));
-    process::run(&mut compile::shell(ctx, &command, out), &log, step)
-        .with_context(|| object.display().to_string())?;
+    process::run(
+        &mut compile::shell(ctx, &command, kernel.folder()),
+        &log,
+        step,
+    )
+    .with_context(|| object.display().to_string())?;
     let text = fs::read(&log).with_context(|| format!("cannot read {}", log.display()))?;
     let source = fs::canonicalize(kernel.source()).context("the kernel's tree is gone")?;
     let said = remarks(&String::from_utf8_lossy(&text), &source, |path| {

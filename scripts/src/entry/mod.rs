@@ -16,7 +16,7 @@ use crate::kernel::Kernel;
 use crate::plan::Verdict;
 use crate::source;
 use crate::trace::names::Names;
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use code::Code;
 use compare::Glossary;
 use std::path::{Path, PathBuf};
@@ -48,26 +48,20 @@ pub const EL2: Assembly = Assembly {
 /// All.
 pub const ALL: [&Assembly; 2] = [&EL2, &VHE];
 
-fn folder(kernel: &Kernel) -> Result<&Path> {
-    kernel.vmlinux.parent().context("vmlinux is in a folder")
-}
-
 impl Assembly {
     /// The object of the kernel `rust`.
-    fn object(&self, rust: &Kernel) -> Result<PathBuf> {
-        Ok(folder(rust)?.join(compile::FOLDER).join(self.rust.file))
+    fn object(&self, rust: &Kernel) -> PathBuf {
+        rust.folder().join(compile::FOLDER).join(self.rust.file)
     }
 
     /// The object of the kernel `c`.
-    pub fn c(&self, c: &Kernel) -> Result<PathBuf> {
-        Ok(folder(c)?.join(self.c))
+    pub fn c(&self, c: &Kernel) -> PathBuf {
+        c.folder().join(self.c)
     }
 
     /// Compares what the kernels `c` and `rust` have.
     pub fn verdict(&self, ctx: &Context, c: &Kernel, rust: &Kernel) -> (Verdict, String) {
-        let compared = self
-            .object(rust)
-            .and_then(|object| self.compare(ctx, c, &object));
+        let compared = self.compare(ctx, c, &self.object(rust));
         Verdict::of(compared.map(|_ways| ()))
     }
 
@@ -75,7 +69,7 @@ impl Assembly {
     /// number of ways through it.
     pub fn compare(&self, ctx: &Context, c: &Kernel, rust: &Path) -> Result<usize> {
         let glossary = glossary(&source::find(ctx)?.path)?;
-        let c = Code::read(&self.c(c)?)?;
+        let c = Code::read(&self.c(c))?;
         compare::compare(&glossary, &c, &Code::read(rust)?)
     }
 }

@@ -48,7 +48,7 @@ impl<'a> Compiled<'a> {
             let object = assembly.rust;
             inputs = inputs
                 .value(object.file, &self.compiler.signature(object)?)
-                .value(assembly.test, &digest::of_file(&assembly.c(self.c)?)?);
+                .value(assembly.test, &digest::of_file(&assembly.c(self.c))?);
         }
         Ok(inputs)
     }
