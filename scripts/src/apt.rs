@@ -77,12 +77,13 @@ fn mirror_of(line: &str) -> Option<String> {
     SUITES.contains(&suite).then(|| mirror.to_owned())
 }
 
-/// mmdebstrap for arm64 packages that are only unpacked, and not run: that works without binfmt
-/// and privileges. The packages, where to, and where from are still to be said.
-pub fn unpack_arm64() -> Command {
+/// mmdebstrap for packages of `architecture` that are only unpacked, and not run: that works
+/// without binfmt and privileges. The packages, where to, and where from are still to be said.
+pub fn unpack(architecture: &str) -> Command {
     let mut command = Command::new("mmdebstrap");
     command
-        .args(["--mode=root", "--variant=extract", "--architectures=arm64"])
+        .args(["--mode=root", "--variant=extract"])
+        .arg(format!("--architectures={architecture}"))
         .args([
             "--aptopt=Apt::Install-Recommends \"false\"",
             "--aptopt=APT::Sandbox::User \"root\"",

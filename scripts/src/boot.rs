@@ -589,6 +589,7 @@ mod tests {
             put(&format!("{folder}/host-init"), init);
             image::Programs {
                 ours: dir.path().join(folder),
+                armhf: PathBuf::new(),
                 tests: None,
                 kernels: PathBuf::new(),
             }

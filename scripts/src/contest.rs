@@ -15,11 +15,19 @@ pub enum Guests {
     Protected,
     /// One that is a hypervisor and has a guest, both of which check.
     Nested,
+    /// One of QEMU with Debian's armhf, in AArch32 state from its kernel on.
+    Armhf,
 }
 
 impl Guests {
     /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Ordinary, Self::Qemu, Self::Protected, Self::Nested];
+    pub const ALL: [Self; 5] = [
+        Self::Ordinary,
+        Self::Qemu,
+        Self::Protected,
+        Self::Nested,
+        Self::Armhf,
+    ];
 
     /// Whose step is called `name`.
     pub fn of_step(name: &str) -> Option<Self> {
@@ -35,6 +43,7 @@ impl Guests {
             Self::Qemu => "contest-qemu",
             Self::Protected => "contest-protected",
             Self::Nested => "contest-nested",
+            Self::Armhf => "contest-armhf",
         }
     }
 
@@ -45,6 +54,7 @@ impl Guests {
             Self::Qemu => "b01_b04_b16_b17_b25:contest-qemu",
             Self::Protected => "b01_b16_b22:contest-protected",
             Self::Nested => "b01_b11_b25:contest-nested",
+            Self::Armhf => "b01_b24:contest-armhf",
         }
     }
 }
@@ -60,6 +70,7 @@ pub fn step(guests: Guests, seconds: u64, allowance_s: u64) -> Step {
         Guests::Protected => argv.extend(["--vmm", "ours", "--protected"]),
         // Its guest is slow to boot under emulation, and counts as a part of it.
         Guests::Nested => argv.extend(["--nested", "--guests", "1", "--boot-timeout", "400"]),
+        Guests::Armhf => argv.extend(["--vmm", "qemu", "--guests", "1", "--armhf"]),
     }
     Step::new(guests.step_name(), &argv, seconds + allowance_s)
 }

@@ -51,6 +51,7 @@ mod matrix;
 mod moves;
 mod mutation;
 mod objects;
+mod once;
 mod overlay;
 mod plan;
 mod prepare;

@@ -166,6 +166,18 @@ fn nested_guest(variant: Variant, mode: Mode, cpu: Cpu, seconds: u64, full: bool
     here.then(|| contest::step(Guests::Nested, seconds, contest::NESTED_ALLOWANCE_S))
 }
 
+/// A guest of Debian's armhf: where guests can be in AArch32 state at EL1, and on max when
+/// there is time.
+fn armhf_guest(mode: Mode, cpu: Cpu, seconds: u64, full: bool) -> Option<Step> {
+    let modes: &[Mode] = match (cpu, full) {
+        (Cpu::CortexA57, _) => &[Mode::Nvhe],
+        (Cpu::Max, true) => &WORLDS,
+        _ => &[],
+    };
+    let here = modes.contains(&mode);
+    here.then(|| contest::step(Guests::Armhf, seconds, 240))
+}
+
 /// The tests of selftests/ themselves that need a host.
 fn unit_tests(programs: &Programs) -> Result<Vec<Step>> {
     let step = |name: String| {
@@ -378,6 +390,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
             let mut steps = contests(mode, seconds, 240);
             steps.extend(qemu_guest(mode, cpu, seconds, full));
             steps.extend(nested_guest(variant, mode, cpu, seconds, full));
+            steps.extend(armhf_guest(mode, cpu, seconds, full));
             if cpu == Cpu::CortexA57 {
                 steps.push(aarch32());
             }
@@ -420,6 +433,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let programs = Programs {
             ours: dir.path().into(),
+            armhf: dir.path().into(),
             kernels: dir.path().into(),
             tests: None,
         };
@@ -511,6 +525,19 @@ mod tests {
         };
         assert_eq!(hosts(Level::Normal), ["rust-nested-max"]);
         assert_eq!(hosts(Level::Full), ["rust-nested-max", "c-nested-max"]);
+    }
+
+    #[test]
+    fn armhf_guests_are_where_they_can_be() {
+        let hosts = |level| {
+            let is_armhf = |step: &Step| step.name == Guests::Armhf.step_name();
+            let mut hosts = hosts_of(level);
+            hosts.retain(|host| host.plan.steps.iter().any(is_armhf));
+            assert!(hosts.iter().all(|host| host.cpu.has_aarch32_guests()));
+            hosts.len()
+        };
+        assert_eq!(hosts(Level::Normal), 2);
+        assert_eq!(hosts(Level::Full), 2 * 3);
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub fn steps_to_come(ctx: &Context, variants: &[Variant], with_tests: bool) -> u
     let guests: BTreeSet<Variant> = variants.iter().map(|&v| guest_of(v)).collect();
     source::steps_to_come(ctx)
         + programs::steps_to_come(ctx, with_tests)
-        + image::userland_steps_to_come(ctx)
+        + image::common_steps_to_come(ctx)
         + kernels
             .iter()
             .map(|&v| kernel::steps_to_come(ctx, v))
@@ -116,6 +116,7 @@ fn programs(ctx: &Context, with_tests: bool) -> Result<Programs> {
     Ok(Programs {
         kernels: programs::build_kernels(ctx)?,
         ours: programs::build_ours(ctx)?,
+        armhf: programs::build_armhf(ctx)?,
         tests: match with_tests {
             true => Some(programs::build_tests(ctx)?),
             false => None,

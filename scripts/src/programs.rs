@@ -16,8 +16,21 @@ use std::process::Command;
 
 /// Target of our own programs.
 pub const TARGET: &str = "aarch64-unknown-linux-gnu";
+/// That of programs for AArch32: Debian's armhf.
+const ARMHF: &str = "armv7-unknown-linux-gnueabihf";
 /// Cross-compiler prefix.
 const CROSS: &str = "aarch64-linux-gnu-";
+/// The linkers, by the variables that cargo takes them from.
+const LINKERS: [(&str, &str); 2] = [
+    (
+        "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
+        "aarch64-linux-gnu-gcc",
+    ),
+    (
+        "CARGO_TARGET_ARMV7_UNKNOWN_LINUX_GNUEABIHF_LINKER",
+        "arm-linux-gnueabihf-gcc",
+    ),
+];
 /// Space that the kernel's selftests take.
 const DISK_MIB: u64 = 600;
 
@@ -66,7 +79,7 @@ pub fn cargo_home() -> PathBuf {
     std::env::var_os("CARGO_HOME").map_or_else(default, PathBuf::from)
 }
 
-/// Makes a cargo command build static programs for [`TARGET`]. The same
+/// Makes a cargo command build static programs for [`TARGET`] or [`ARMHF`]. The same
 /// sources give the same bytes, wherever this checkout, what is built from it
 /// and cargo's own folder are: their paths, which rustc puts into the places of
 /// panics, are written in another way.
@@ -81,41 +94,40 @@ pub fn cross(ctx: &Context, command: &mut Command) {
         flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     }
     command
-        .env(
-            "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER",
-            format!("{CROSS}gcc"),
-        )
+        .envs(LINKERS)
         // Unlike RUSTFLAGS, it can hold paths with spaces.
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
 }
 
 /// Builds selftests/ and returns the folder with the programs.
 pub fn build_ours(ctx: &Context) -> Result<PathBuf> {
+    let [except, name] = NOT_FOR_HOSTS;
+    let which = ["--workspace", except, name];
+    build(ctx, ("programs of selftests/", TARGET), &which)
+}
+
+/// Builds what armhf guests run and returns the folder with it.
+pub fn build_armhf(ctx: &Context) -> Result<PathBuf> {
+    let which = ["--package", "guest-init"];
+    build(ctx, ("programs of selftests/ for armhf", ARMHF), &which)
+}
+
+fn build(ctx: &Context, (title, target): (&str, &str), which: &[&str]) -> Result<PathBuf> {
     let _lock = lock(ctx)?;
-    let step = ctx.ui.step("programs of selftests/");
-    let log = ctx.log("selftests");
-    let mut command = cargo(
-        ctx,
-        &[
-            "build",
-            "--release",
-            "--locked",
-            "--workspace",
-            "--target",
-            TARGET,
-        ],
-    );
-    command.args(NOT_FOR_HOSTS);
+    let step = ctx.ui.step(title);
+    let arguments = ["build", "--release", "--locked", "--target", target];
+    let mut command = cargo(ctx, &arguments);
+    command.args(which);
     cross(ctx, &mut command);
-    jobs::run(&mut command, &log, &step).context("selftests/ does not build")?;
+    jobs::run(&mut command, &ctx.log(title), &step).context("selftests/ does not build")?;
     step.end("built");
-    Ok(ctx.target("selftests").join(TARGET).join("release"))
+    Ok(ctx.target("selftests").join(target).join("release"))
 }
 
 /// How many steps building all of it takes at first sight.
 pub fn steps_to_come(ctx: &Context, with_tests: bool) -> usize {
     let kernels = !Stamp::of(&ctx.cache.join("build/kselftest")).exists();
-    1 + usize::from(with_tests) + usize::from(kernels)
+    2 + usize::from(with_tests) + usize::from(kernels)
 }
 
 /// The executable of a crate's tests, in a line that cargo writes as JSON.

@@ -2,6 +2,7 @@
 //! What an emulated host has on its disk: Debian's arm64 userland with QEMU,
 //! the test programs, and the guest; and the initramfs it boots with.
 
+mod armhf;
 mod kept;
 mod manifest;
 
@@ -11,10 +12,9 @@ pub use manifest::Manifest;
 use crate::context::Context;
 use crate::cpio::Archive;
 use crate::kernel::{Kernel, Variant};
-use crate::lock::Lock;
 use crate::plan::Plan;
 use crate::progress::Step;
-use crate::{apt, digest, disk, files, process};
+use crate::{apt, digest, disk, files, once, process};
 use anyhow::{Context as _, Result};
 use kept::Images;
 use std::fs;
@@ -84,6 +84,8 @@ const BARE_GUESTS: [&str; 15] = [
 pub struct Programs {
     /// Folder with the programs of selftests/.
     pub ours: PathBuf,
+    /// Folder with those of them that armhf guests run.
+    pub armhf: PathBuf,
     /// Folder with the test programs of selftests/, one for each crate, where
     /// they are wanted.
     pub tests: Option<PathBuf>,
@@ -127,27 +129,24 @@ pub fn steps_to_come(ctx: &Context, guest: Variant) -> usize {
     usize::from(!Images::of(ctx).has(guest.name()))
 }
 
-/// How many steps the userland takes.
-pub fn userland_steps_to_come(ctx: &Context) -> usize {
-    usize::from(!userland_path(ctx).exists())
+/// How many steps what all images have in common takes.
+pub fn common_steps_to_come(ctx: &Context) -> usize {
+    usize::from(!userland_path(ctx).exists()) + armhf::steps_to_come(ctx)
 }
 
 /// Makes the userland, once for each list of packages.
 fn userland(ctx: &Context) -> Result<PathBuf> {
     let path = userland_path(ctx);
-    if path.exists() {
-        return Ok(path);
-    }
-    let _lock = Lock::take(&ctx.ui, &files::beside(&path, "lock"), "the arm64 userland")?;
-    if path.exists() {
-        return Ok(path);
-    }
-    disk::need(&ctx.cache, USERLAND_MIB, "the arm64 userland")?;
-    let step = ctx.ui.step("arm64 userland");
-    let log = ctx.log("userland");
-    let partial = files::beside(&path, "partial");
-    files::remove_all(&partial)?;
-    let mut command = apt::unpack_arm64();
+    let what = (path.as_path(), "arm64 userland", USERLAND_MIB);
+    once::folder(ctx, what, |partial, log, step| {
+        unpack_userland(partial, log, step)?;
+        Ok("unpacked".to_owned())
+    })?;
+    Ok(path)
+}
+
+fn unpack_userland(partial: &Path, log: &Path, step: &Step) -> Result<()> {
+    let mut command = apt::unpack("arm64");
     command
         .args([
             "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -155,9 +154,9 @@ fn userland(ctx: &Context) -> Result<PathBuf> {
         ])
         .arg(format!("--include={PACKAGES}"))
         .arg(apt::SUITE)
-        .arg(&partial)
+        .arg(partial)
         .arg(format!("deb {} {} main", apt::mirror()?, apt::SUITE));
-    process::run(&mut command, &log, &step).context("cannot make the arm64 userland")?;
+    process::run(&mut command, log, step).context("cannot make the arm64 userland")?;
     for unneeded in NOT_NEEDED {
         files::remove_all(&partial.join(unneeded))?;
     }
@@ -172,9 +171,7 @@ fn userland(ctx: &Context) -> Result<PathBuf> {
                 .with_context(|| format!("cannot make {}", place.display()))?;
         }
     }
-    fs::rename(&partial, &path).with_context(|| format!("cannot name {}", path.display()))?;
-    step.end("unpacked");
-    Ok(path)
+    Ok(())
 }
 
 /// The programs below `folder`, by their path in it, without what else a
@@ -196,7 +193,7 @@ fn programs_in(folder: &Path) -> Result<Vec<PathBuf>> {
 const KERNELS: [(&str, &str); 2] = [("kvm", "kselftest/kvm"), ("arm64/fp", "kselftest/fp")];
 
 /// What is in /kvm-rust of hosts whose guests run `guest`.
-fn manifest(guest: &Kernel, programs: &Programs) -> Result<Manifest> {
+fn manifest(guest: &Kernel, armhf: PathBuf, programs: &Programs) -> Result<Manifest> {
     let mut manifest = Manifest::default();
     for name in OURS {
         manifest.file(format!("bin/{name}"), programs.ours.join(name))?;
@@ -205,14 +202,18 @@ fn manifest(guest: &Kernel, programs: &Programs) -> Result<Manifest> {
         manifest.file(format!("guest/{name}"), programs.ours.join(name))?;
     }
     manifest.file("guest/Image", guest.image.clone())?;
-    let initramfs = guest_initramfs(programs, &[])?;
+    let initramfs = guest_initramfs(&programs.ours, &[])?;
     let nested = [
         ("kvm-rust/bin/vmm", read(programs.ours.join("vmm"))?),
         ("kvm-rust/guest/Image", read(guest.image.clone())?),
         ("kvm-rust/guest/initramfs.cpio", initramfs.clone()),
     ];
     manifest.bytes("guest/initramfs.cpio", initramfs);
-    manifest.bytes("guest/hypervisor.cpio", guest_initramfs(programs, &nested)?);
+    let hypervisor = guest_initramfs(&programs.ours, &nested)?;
+    manifest.bytes("guest/hypervisor.cpio", hypervisor);
+    manifest.file("guest/armhf/vmlinuz", armhf)?;
+    let initramfs = guest_initramfs(&programs.armhf, &[])?;
+    manifest.bytes("guest/armhf/initramfs.cpio", initramfs);
     if let Some(tests) = &programs.tests {
         for test in programs.unit_tests()? {
             manifest.file(format!("tests/{test}"), tests.join(&test))?;
@@ -232,7 +233,7 @@ pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<
     let base = userland(ctx)?;
     // Its name says what is in it; where the cache is does not matter.
     let name = base.file_name().unwrap_or_default().to_string_lossy();
-    let manifest = manifest(guest, programs)?;
+    let manifest = manifest(guest, armhf::kernel(ctx)?, programs)?;
     let signature = digest::of_bytes(format!("{name}\n{}", manifest.listing()).as_bytes());
     let kind = guest.variant.name();
     Images::of(ctx).get(&ctx.ui, kind, &signature, |workplace, image| {
@@ -262,8 +263,9 @@ fn read(path: PathBuf) -> Result<Vec<u8>> {
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// The initramfs of a guest, with `more` in it if it is to have guests itself.
-fn guest_initramfs(programs: &Programs, more: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
+/// The initramfs of a guest with the first process from the folder `programs`, and with `more`
+/// in it if it is to have guests itself.
+fn guest_initramfs(programs: &Path, more: &[(&str, Vec<u8>)]) -> Result<Vec<u8>> {
     let mut archive = Archive::default();
     for folder in ["dev", "proc", "sys", "tmp"] {
         archive.folder(folder);
@@ -273,7 +275,7 @@ fn guest_initramfs(programs: &Programs, more: &[(&str, Vec<u8>)]) -> Result<Vec<
             archive.folder(folder);
         }
     }
-    archive.file("init", 0o755, &read(programs.ours.join("guest-init"))?);
+    archive.file("init", 0o755, &read(programs.join("guest-init"))?);
     for (name, content) in more {
         archive.file(name, 0o755, content);
     }

@@ -5,9 +5,8 @@
 
 use crate::apt::{self, Apt};
 use crate::context::Context;
-use crate::lock::Lock;
 use crate::version::SUPPORTED;
-use crate::{digest, disk, files, process};
+use crate::{digest, once, process};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -90,40 +89,29 @@ fn place(ctx: &Context) -> PathBuf {
 /// Unpacks it, once for each list of packages.
 pub fn unpack(ctx: &Context) -> Result<Debian> {
     let place = place(ctx);
-    if place.exists() {
-        return Debian::at(place);
-    }
-    let lock = files::beside(&place, "lock");
-    let _lock = Lock::take(&ctx.ui, &lock, "a server's system")?;
-    if place.exists() {
-        return Debian::at(place);
-    }
-    disk::need(&ctx.cache, DISK_MIB, "a server's system")?;
-    let step = ctx.ui.step("a server's packages");
-    let log = ctx.log("server-packages");
-    let apt = Apt::new(ctx)?;
-    apt.update(&log, &step)?;
-    let names = apt.names("linux-image-")?;
-    let kernel = newest_kernel(&names).with_context(|| {
-        let (major, minor) = SUPPORTED;
-        format!(
-            "{}-backports has no kernel {major}.{minor} for servers",
-            apt::SUITE
-        )
+    let what = (place.as_path(), "packages of a server", DISK_MIB);
+    once::folder(ctx, what, |partial, log, step| {
+        let apt = Apt::new(ctx)?;
+        apt.update(log, step)?;
+        let names = apt.names("linux-image-")?;
+        let kernel = newest_kernel(&names).with_context(|| {
+            let (major, minor) = SUPPORTED;
+            format!(
+                "{}-backports has no kernel {major}.{minor} for servers",
+                apt::SUITE
+            )
+        })?;
+        process::run(&mut mmdebstrap(kernel, partial)?, log, step)
+            .context("packages of a server cannot be unpacked")?;
+        Ok(kernel.clone())
     })?;
-    let partial = files::beside(&place, "partial");
-    files::remove_all(&partial)?;
-    process::run(&mut mmdebstrap(kernel, &partial)?, &log, &step)
-        .context("a server's packages cannot be unpacked")?;
-    fs::rename(&partial, &place).with_context(|| format!("cannot name {}", place.display()))?;
-    step.end(kernel);
     Debian::at(place)
 }
 
 fn mmdebstrap(kernel: &str, folder: &Path) -> Result<Command> {
     let (mirror, suite) = (apt::mirror()?, apt::SUITE);
     let backports = format!("{suite}-backports");
-    let mut command = apt::unpack_arm64();
+    let mut command = apt::unpack("arm64");
     command
         // The packages themselves stay there for the machine that configures them.
         .arg("--skip=cleanup/apt")

@@ -8,7 +8,7 @@ use std::sync::mpsc::{channel, Receiver, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{bail, Context, Result};
+use anyhow::{bail, ensure, Context, Result};
 use guest_init::report::{self, Event};
 
 use crate::affinity;
@@ -40,6 +40,8 @@ pub struct Guest {
     started: Instant,
     boot: Option<Duration>,
     last: Vec<String>,
+    /// What its kernel calls the CPU's state.
+    machine: &'static str,
 }
 
 /// The command for guest `index`, which checks for `seconds`.
@@ -75,12 +77,19 @@ fn command(options: &Options, index: usize, seconds: u64) -> Command {
             command
         }
         Vmm::Qemu => {
+            let (cpu, memory, kernel, initrd) = match options.armhf {
+                false => ("host", "192", &options.kernel, &options.initrd),
+                true => {
+                    let (kernel, initrd) = (&options.armhf_kernel, &options.armhf_initrd);
+                    ("host,aarch64=off", "256", kernel, initrd)
+                }
+            };
             let mut command = Command::new("/usr/bin/qemu-system-aarch64");
             command
-                .args(["-M", "virt,gic-version=3", "-accel", "kvm", "-cpu", "host"])
-                .args(["-smp", &cpus, "-m", "192", "-nic", "none", "-no-reboot"])
+                .args(["-M", "virt,gic-version=3", "-accel", "kvm", "-cpu", cpu])
+                .args(["-smp", &cpus, "-m", memory, "-nic", "none", "-no-reboot"])
                 .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
-                .args(["-kernel", &options.kernel, "-initrd", &options.initrd])
+                .args(["-kernel", kernel, "-initrd", initrd])
                 .args(["-append", &format!("console=ttyAMA0 {check}")]);
             command
         }
@@ -125,13 +134,19 @@ impl Guest {
             started: Instant::now(),
             boot: None,
             last: Vec::new(),
+            machine: match options.armhf {
+                false => "aarch64",
+                true => "armv7l",
+            },
         })
     }
 
     /// Waits for the guest's userspace.
     pub fn wait_for_boot(&mut self, limit: Duration) -> Result<()> {
         match self.next_report(self.started + limit)? {
-            Event::Boot { .. } => {
+            Event::Boot { machine, .. } => {
+                let Self { name, .. } = self;
+                ensure!(machine == self.machine, "{name} is {machine}");
                 self.boot = Some(self.started.elapsed());
                 Ok(())
             }

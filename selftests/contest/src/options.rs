@@ -40,6 +40,9 @@ pub struct Options {
     /// Make the guests of our VMM hypervisors, each with a guest of its own
     #[arg(long, conflicts_with = "protected")]
     pub nested: bool,
+    /// Have QEMU run guests of Debian's armhf, whose kernel and programs are in AArch32 state
+    #[arg(long, conflicts_with_all = ["protected", "nested"])]
+    pub armhf: bool,
     /// Do not use the FP registers in softirqs
     #[arg(long)]
     pub no_neon: bool,
@@ -55,6 +58,12 @@ pub struct Options {
     /// That of guests that are hypervisors
     #[arg(long, default_value = "/kvm-rust/guest/hypervisor.cpio")]
     pub nested_initrd: String,
+    /// Kernel of armhf guests
+    #[arg(long, default_value = "/kvm-rust/guest/armhf/vmlinuz")]
+    pub armhf_kernel: String,
+    /// Initramfs of armhf guests
+    #[arg(long, default_value = "/kvm-rust/guest/armhf/initramfs.cpio")]
+    pub armhf_initrd: String,
 }
 
 /// Other things than a contest that the program can do.

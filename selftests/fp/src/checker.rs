@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::cpu::{set_sme_length, set_sve_length, Error, Features, Vectors};
 use crate::mismatch::Mismatch;
 use crate::pattern::Pattern;
-use crate::registers::{Layout, RegisterSet, ZaSet};
+use crate::registers::{Layout, RegisterSet, ZaSet, VECTORS};
 
 /// Which registers a thread holds, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,8 +117,8 @@ impl Checker {
     /// Prepares the calling thread: sets its vector length where `mode` has
     /// one. Each thread that runs at the same time should have its own `seed`.
     pub fn new(seed: u16, mode: Mode) -> Result<Self, Error> {
-        if cfg!(not(target_arch = "aarch64")) {
-            return Err(Error::NotArm64);
+        if cfg!(not(any(target_arch = "aarch64", target_arch = "arm"))) {
+            return Err(Error::NotArm);
         }
         let features = Features::detect();
         let layout = mode.layout(&features);
@@ -199,14 +199,14 @@ impl Checker {
     /// round expects.
     fn damage(&mut self) {
         let bytes = self.expected.layout().vector_bytes();
-        let at = self.pattern.round as usize * 37 % (32 * bytes);
+        let at = self.pattern.round as usize * 37 % (VECTORS * bytes);
         match &mut self.za {
             Some((expected, _)) if self.pattern.round % 2 == 0 => expected.za[at % 256] ^= 4,
             _ => self.expected.vectors[at] ^= 4,
         }
     }
 
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
     fn hold(&mut self) {
         let (syscall, arguments) = self.syscall();
         if let Mode::LengthChange { of, from, .. } = self.mode {
@@ -220,6 +220,9 @@ impl Checker {
             fpmr: self.features.fpmr,
             zt0: self.features.sme2,
         };
+        #[cfg(target_arch = "arm")]
+        crate::aarch32::hold(&self.expected, &mut self.found, hold);
+        #[cfg(target_arch = "aarch64")]
         match (&mut self.za, self.mode) {
             (Some((expected, found)), _) => {
                 crate::sme::hold(&self.expected, expected, &mut self.found, found, hold);
@@ -233,7 +236,7 @@ impl Checker {
     }
 
     /// The system call in the middle of the hold, and its arguments.
-    #[cfg(target_arch = "aarch64")]
+    #[cfg(any(target_arch = "aarch64", target_arch = "arm"))]
     fn syscall(&self) -> (Option<libc::c_long>, [u64; 2]) {
         match self.mode {
             Mode::LengthChange { of, to, .. } => (Some(libc::SYS_prctl), of.set_arguments(to)),
@@ -252,9 +255,9 @@ impl Checker {
         }
     }
 
-    #[cfg(not(target_arch = "aarch64"))]
+    #[cfg(not(any(target_arch = "aarch64", target_arch = "arm")))]
     fn hold(&mut self) {
-        unreachable!("there is no checker but on arm64");
+        unreachable!("there is no checker but on Arm");
     }
 
     fn compare(&self) -> Result<(), Box<Mismatch>> {

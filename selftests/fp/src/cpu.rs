@@ -6,15 +6,6 @@ use std::fmt;
 
 use crate::registers::{Layout, MAX_VL};
 
-const HWCAP_FPHP: u64 = 1 << 9;
-const HWCAP_SVE: u64 = 1 << 22;
-const HWCAP2_AFP: u64 = 1 << 20;
-const HWCAP2_SME: u64 = 1 << 23;
-const HWCAP2_SME_FA64: u64 = 1 << 30;
-const HWCAP2_SME2: u64 = 1 << 37;
-const HWCAP2_FPMR: u64 = 1 << 48;
-const HWCAP2_F8CVT: u64 = 1 << 51;
-
 const PR_SVE_SET_VL: libc::c_int = 50;
 const PR_SVE_GET_VL: libc::c_int = 51;
 const PR_SME_SET_VL: libc::c_int = 63;
@@ -24,8 +15,8 @@ const PR_VL_LEN_MASK: libc::c_int = 0xffff;
 /// Why registers could not be checked in the way that was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
-    /// The program does not run on arm64.
-    NotArm64,
+    /// The program runs neither in AArch64 nor in AArch32 state.
+    NotArm,
     /// The CPU or the kernel does not offer the named extension.
     Missing(&'static str),
     /// The vector length (in bytes) cannot be had; the nearest one is given.
@@ -43,7 +34,7 @@ pub enum Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::NotArm64 => write!(f, "FP registers can be checked on arm64 only"),
+            Error::NotArm => write!(f, "FP registers can be checked on Arm only"),
             Error::Missing(extension) => write!(
                 f,
                 "the CPU or the kernel does not offer {extension}; choose another mode"
@@ -94,12 +85,18 @@ pub struct Features {
 }
 
 impl Features {
-    /// Those of this machine, as the kernel tells them; none where the
-    /// program does not run on arm64.
+    /// Those of this machine, as the kernel tells them.
+    #[cfg(target_arch = "aarch64")]
     pub fn detect() -> Self {
-        if cfg!(not(target_arch = "aarch64")) {
-            return Self::default();
-        }
+        const HWCAP_FPHP: u64 = 1 << 9;
+        const HWCAP_SVE: u64 = 1 << 22;
+        const HWCAP2_AFP: u64 = 1 << 20;
+        const HWCAP2_SME: u64 = 1 << 23;
+        const HWCAP2_SME_FA64: u64 = 1 << 30;
+        const HWCAP2_SME2: u64 = 1 << 37;
+        const HWCAP2_FPMR: u64 = 1 << 48;
+        const HWCAP2_F8CVT: u64 = 1 << 51;
+
         // SAFETY: getauxval only reads the auxiliary vector.
         let (hwcap, hwcap2) = unsafe {
             (
@@ -117,6 +114,12 @@ impl Features {
             afp: hwcap2 & HWCAP2_AFP != 0,
             fp16: hwcap & HWCAP_FPHP != 0,
         }
+    }
+
+    /// None: a program that does not run in AArch64 state cannot use them.
+    #[cfg(not(target_arch = "aarch64"))]
+    pub fn detect() -> Self {
+        Self::default()
     }
 }
 
@@ -154,7 +157,10 @@ pub enum Vectors {
 
 impl Vectors {
     /// Arguments of prctl() that set the length, in bytes.
-    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    #[cfg_attr(
+        not(any(target_arch = "aarch64", target_arch = "arm")),
+        allow(dead_code)
+    )]
     pub(crate) fn set_arguments(self, vl: usize) -> [u64; 2] {
         let option = match self {
             Self::Sve => PR_SVE_SET_VL,
@@ -172,7 +178,10 @@ impl Vectors {
     }
 
     /// The length of the calling thread, in bytes; 0 where there is none.
-    #[cfg_attr(not(target_arch = "aarch64"), allow(dead_code))]
+    #[cfg_attr(
+        not(any(target_arch = "aarch64", target_arch = "arm")),
+        allow(dead_code)
+    )]
     pub(crate) fn get(self) -> usize {
         let option = match self {
             Self::Sve => PR_SVE_GET_VL,

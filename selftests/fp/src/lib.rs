@@ -2,6 +2,7 @@
 
 //! Fills all FP/SIMD, SVE and SME registers of the calling thread with a
 //! pattern, holds them for a while, and checks that they kept their values.
+//! A program for AArch32 does so with those that it has.
 //!
 //! Loading, holding and storing are one block of assembly, so the compiler
 //! cannot touch a register in between: whatever changes one is the kernel, the
@@ -23,6 +24,8 @@
 //! thread its own seed, and a value found in the wrong place tells whose it is
 //! ([`Mismatch::owner`]).
 
+#[cfg(target_arch = "arm")]
+mod aarch32;
 mod checker;
 #[cfg(target_arch = "aarch64")]
 mod clobbers;

@@ -10,7 +10,8 @@ use crate::pattern::{Kind, Pattern};
 /// The longest vector that the architecture allows, in bytes.
 pub const MAX_VL: usize = 256;
 
-const VECTORS: usize = 32;
+/// In AArch32, Q0-Q15 are V0-V15.
+pub(crate) const VECTORS: usize = if cfg!(target_arch = "arm") { 16 } else { 32 };
 /// P0-P15 and FFR.
 const PREDICATES: usize = 17;
 const FFR: usize = 16;
@@ -20,7 +21,7 @@ const FPSR_MASK: u64 = (1 << 27) | 0b1001_1111;
 /// Which registers an image holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
-    /// V0-V31.
+    /// V0-V31, or V0-V15 in AArch32.
     Fpsimd,
     /// Z0-Z31, P0-P15 and FFR, of `vl` bytes a vector.
     Sve {
@@ -296,7 +297,7 @@ mod tests {
         for layout in layouts() {
             let expected = filled(layout);
             let bytes = layout.vector_bytes();
-            for at in 0..32 * bytes {
+            for at in 0..VECTORS * bytes {
                 let mut found = expected.clone();
                 found.vectors[at] ^= 0x10;
                 let n = (at / bytes) as u8;

@@ -70,6 +70,7 @@ fn run(is_first: bool) -> Result<(), Error> {
         sve_vl: lengths.last().copied().unwrap_or(0),
         mte: system::has_mte(),
         pauth: system::has_pauth(),
+        machine: system::machine()?,
         kernel: system::kernel_release()?,
     });
 

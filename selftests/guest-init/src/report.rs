@@ -30,6 +30,8 @@ pub enum Event {
         mte: bool,
         /// Address authentication is there.
         pauth: bool,
+        /// What the kernel calls the CPU's state: "aarch64", or in AArch32 "armv7l".
+        machine: String,
         /// Release of the kernel.
         kernel: String,
     },
@@ -106,13 +108,14 @@ mod tests {
             sve_vl: 0,
             mte: false,
             pauth: true,
+            machine: "aarch64".into(),
             kernel: "7.3.4".into(),
         };
         assert_eq!(
             serde_json::to_string(&boot).unwrap(),
             concat!(
                 r#"{"event":"boot","uptime_ms":7,"cpus":2,"sve_vl":0,"#,
-                r#""mte":false,"pauth":true,"kernel":"7.3.4"}"#
+                r#""mte":false,"pauth":true,"machine":"aarch64","kernel":"7.3.4"}"#
             )
         );
     }

@@ -17,9 +17,6 @@ use nix::sys::reboot::{reboot, RebootMode};
 use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
-const HWCAP_PACA: u64 = 1 << 30;
-const HWCAP2_MTE: u64 = 1 << 18;
-
 /// Mounts the kernel's file systems where they are expected.
 pub fn mount_all() -> Result<(), Error> {
     for (kind, target) in [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev")] {
@@ -190,19 +187,30 @@ pub fn kernel_release() -> Result<String, Error> {
         .map_err(|error| format!("cannot tell the kernel's release: {error}"))
 }
 
+/// What the kernel calls the CPU's state: "aarch64", or in AArch32 "armv7l".
+pub fn machine() -> Result<String, Error> {
+    uname()
+        .map(|names| names.machine().to_string_lossy().into_owned())
+        .map_err(|error| format!("cannot tell the machine: {error}"))
+}
+
 /// Whether the kernel offers memory tagging.
 pub fn has_mte() -> bool {
-    auxiliary(libc::AT_HWCAP2) & HWCAP2_MTE != 0
+    const HWCAP2_MTE: libc::c_ulong = 1 << 18;
+    is_offered(libc::AT_HWCAP2, HWCAP2_MTE)
 }
 
 /// Whether the kernel offers address authentication.
 pub fn has_pauth() -> bool {
-    auxiliary(libc::AT_HWCAP) & HWCAP_PACA != 0
+    const HWCAP_PACA: libc::c_ulong = 1 << 30;
+    is_offered(libc::AT_HWCAP, HWCAP_PACA)
 }
 
-fn auxiliary(entry: libc::c_ulong) -> u64 {
+/// Whether `flag`, which is one of arm64, is set in `entry`.
+fn is_offered(entry: libc::c_ulong, flag: libc::c_ulong) -> bool {
     // SAFETY: getauxval only reads what the kernel gave to this process.
-    unsafe { libc::getauxval(entry) }
+    let flags = unsafe { libc::getauxval(entry) };
+    cfg!(target_arch = "aarch64") && flags & flag != 0
 }
 
 /// How a guest ends.
