@@ -2,7 +2,7 @@
 //! Boots a host in QEMU, follows its report, and says what went wrong.
 
 use crate::console::CaseOutcome;
-use crate::contest::{self, Guests};
+use crate::contest;
 use crate::context::Context;
 use crate::host::{Cpu, Mode, VectorLengths};
 use crate::image::Disk;
@@ -169,11 +169,7 @@ impl Outcome {
         for step in &plan.steps {
             let end = self.ends.iter().find(|end| end.name == step.name);
             let end = end.with_context(|| format!("{} did not run", step.name))?;
-            let verdict = match Guests::of_step(&step.name) {
-                Some(_) => contest::verdict(end),
-                None => end.verdict(),
-            };
-            if let Verdict::Failed(why) | Verdict::Skipped(why) = verdict {
+            if let Verdict::Failed(why) | Verdict::Skipped(why) = contest::verdict(end) {
                 let said = end.output_tail.trim();
                 bail!("{}: {why}\n    log: {log}\n{said}", step.name);
             }
@@ -248,16 +244,17 @@ fn qemu(host: &Host, initramfs: &Path, report: &Path, log: &Path) -> Command {
             host.disk.path.display()
         ))
         .args(["-device", "virtio-blk-device,drive=disk"])
-        .arg("-chardev")
-        .arg(format!("file,id=report,path={}", report.display()))
-        .args([
-            "-device",
-            "virtio-serial-device",
-            "-device",
-            "virtserialport,chardev=report,name=report",
-        ])
+        .args(report_port("virtio-serial-device", report))
         .args(&host.qemu_arguments);
     command
+}
+
+/// QEMU's arguments for the virtio-serial port that a host reports to, at a controller of
+/// this kind.
+pub fn report_port(controller: &str, report: &Path) -> [String; 6] {
+    let file = format!("file,id=report,path={}", report.display());
+    let port = "virtserialport,chardev=report,name=report";
+    ["-chardev", &file, "-device", controller, "-device", port].map(str::to_owned)
 }
 
 /// A file that another process appends to, read line by line.

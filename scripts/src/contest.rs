@@ -134,8 +134,11 @@ impl Report {
     }
 }
 
-/// What the end of a contest means. Its exit status is not believed alone.
+/// What the end of a step means. The exit status of a contest is not believed alone.
 pub fn verdict(end: &End) -> Verdict {
+    if Guests::of_step(&end.name).is_none() {
+        return end.verdict();
+    }
     let report = match (end.verdict(), Report::of(end)) {
         (Verdict::Passed, Some(report)) => report,
         (Verdict::Passed, None) => return Verdict::Failed("no report".to_owned()),

@@ -149,6 +149,16 @@ impl Context {
             .join(format!("{}.log", name.replace(['/', ' '], "-")))
     }
 
+    /// The file or folder `name` with what a command came to that is not part of `make test`.
+    pub fn result(&self, name: &str) -> PathBuf {
+        self.results().join(name)
+    }
+
+    /// Where those are.
+    pub fn results(&self) -> PathBuf {
+        self.cache.join("results")
+    }
+
     /// `scripts/` of the checkout.
     pub fn scripts(&self) -> PathBuf {
         self.checkout.join("scripts")

@@ -66,7 +66,7 @@ pub struct Built {
 }
 
 /// Whether what hosts of a variant need could be built.
-pub type Came = (Variant, Result<()>);
+pub type Prepared = (Variant, Result<()>);
 
 /// Copies what hosts boot from, so that another run that builds meanwhile does
 /// not change it below them.
@@ -170,7 +170,7 @@ impl Built {
         ctx: &Context,
         variants: &[Variant],
         meanwhile: impl FnOnce(&Self) -> T,
-    ) -> Result<(Vec<Came>, T)> {
+    ) -> Result<(Vec<Prepared>, T)> {
         // Once, and not by each of them.
         if !ctx.no_build {
             drop(tree::prepare(ctx, &source::find(ctx)?)?);

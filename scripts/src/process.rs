@@ -140,11 +140,11 @@ pub fn tail(path: &Path, lines: usize) -> String {
 }
 
 /// Lines as they are shown below an error.
-pub fn indented(lines: &[&str]) -> String {
+pub fn indented(lines: &[impl AsRef<str>]) -> String {
     let mut text = String::new();
     for line in lines {
         text.push_str("    ");
-        text.push_str(line.trim_end());
+        text.push_str(line.as_ref().trim_end());
         text.push('\n');
     }
     text

@@ -405,13 +405,11 @@ fn show(ctx: &Context, built: &Built, level: Level) -> Results {
         });
     }
     prove(ctx, built, &mut results);
-    if level != Level::Quick {
+    // Without both, a build is what failed. A level with one only has no use for the other.
+    if let (Ok(c), Ok(rust)) = (built.kernel(Variant::C), built.kernel(Variant::Rust)) {
         add_came(ctx, warnings::TEST, &mut results, |step| {
             warnings::check(ctx, built, recall, step)
         });
-    }
-    // Without both, a build is what failed. A level with one only has no use for the other.
-    if let (Ok(c), Ok(rust)) = (built.kernel(Variant::C), built.kernel(Variant::Rust)) {
         hold_against_c(ctx, c, rust, &mut results);
         let made = switch_faults::compile(ctx, c, rust, mistakes(level), &mut results);
         add_mistakes(ctx, made, &mut results);

@@ -7,7 +7,7 @@ use crate::context::{self, Context};
 use crate::earlier::{self, Came, Inputs};
 use crate::error::hinted;
 use crate::kernel::{Kernel, Variant};
-use crate::overlay::{patch, Overlay};
+use crate::overlay::Overlay;
 use crate::prepare::Built;
 use crate::progress::Step;
 use crate::side_by_side::side_by_side;
@@ -68,12 +68,7 @@ fn kernels(built: &Built) -> Result<[&Kernel; 2]> {
 
 /// The files of C that are compiled, by their paths in the tree.
 fn sources(overlay: &Overlay) -> Result<BTreeSet<String>> {
-    let mut paths: BTreeSet<String> = overlay.files.keys().cloned().collect();
-    for (name, text) in &overlay.patches {
-        let patches = patch::parse(text.as_bytes())
-            .with_context(|| format!("patches/{name} cannot be read"))?;
-        paths.extend(patches.into_iter().map(|patch| patch.path));
-    }
+    let mut paths = overlay.paths()?;
     // Those of programs are no part of the kernel.
     paths.retain(|path| path.ends_with(".c") && !path.starts_with("tools/"));
     let (folder, whole) = HELPERS;

@@ -32,7 +32,7 @@ pub fn make(ctx: &Context, log: &Path, step: &Step) -> Result<PathBuf> {
     ensure!(
         said.is_empty(),
         "Sphinx says of the pages:\n{}",
-        process::indented(&said.iter().map(String::as_str).collect::<Vec<_>>())
+        process::indented(&said)
     );
     let folder = out.join("Documentation/output").join(PART).join("rust");
     let first = folder.join("index.html");

@@ -92,7 +92,7 @@ fn document(
         said.is_empty(),
         "rustdoc says of {}:\n{}log: {}",
         object.display(),
-        process::indented(&said.iter().map(String::as_str).collect::<Vec<_>>()),
+        process::indented(&said),
         log.display()
     );
     Ok(())

@@ -8,7 +8,7 @@ use super::{mutants, Mutant};
 use crate::boot::{self, Host, Outcome};
 use crate::compare;
 use crate::console::{self, CaseOutcome};
-use crate::contest::{self, Guests};
+use crate::contest;
 use crate::context::{self, Context};
 use crate::host::Mode;
 use crate::kernel::Variant;
@@ -101,7 +101,7 @@ impl Report {
 
 /// The file with the last report.
 pub fn report_file(ctx: &Context) -> PathBuf {
-    ctx.cache.join("results/mutation-hosts.json")
+    ctx.result("mutation-hosts.json")
 }
 
 /// The modes in which a host comes to the code of a file, the likeliest first.
@@ -202,7 +202,7 @@ impl<'a> Hosts<'a> {
         let mut spec = matrix::mutant(&self.built.programs, mode)?;
         let without = self.without.get(&mode);
         if let Some(without) = without {
-            let fails = |end: &End| matches!(verdict(end), Verdict::Failed(_));
+            let fails = |end: &End| matches!(contest::verdict(end), Verdict::Failed(_));
             let failed: Vec<&End> = without.ends.iter().filter(|end| fails(end)).collect();
             let is_one = |step: &plan::Step| failed.iter().any(|end| end.name == step.name);
             spec.plan.steps.retain(|step| !is_one(step));
@@ -244,14 +244,6 @@ impl<'a> Hosts<'a> {
     }
 }
 
-/// What a step came to.
-fn verdict(end: &End) -> Verdict {
-    match Guests::of_step(&end.name) {
-        Some(_) => contest::verdict(end),
-        None => end.verdict(),
-    }
-}
-
 /// What is first wrong with a host, or is not as it is on the one `without` a mutant.
 fn noticed(plan: &Plan, outcome: &Outcome, without: &Outcome) -> Option<String> {
     for step in &plan.steps {
@@ -263,7 +255,7 @@ fn noticed(plan: &Plan, outcome: &Outcome, without: &Outcome) -> Option<String> 
         let Some(other) = without.ends.iter().find(of) else {
             return Some(format!("{} did not run", step.name));
         };
-        let (found, expected) = (verdict(end), verdict(other));
+        let (found, expected) = (contest::verdict(end), contest::verdict(other));
         if found.word() != expected.word() {
             let how = match &found {
                 Verdict::Failed(why) => why,

@@ -104,7 +104,7 @@ struct OfFile {
 
 /// The file with the last report.
 pub fn report_file(ctx: &Context) -> PathBuf {
-    ctx.cache.join("results/mutation.json")
+    ctx.result("mutation.json")
 }
 
 /// Finds the mutants of the files with `only` in their names.

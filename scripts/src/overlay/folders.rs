@@ -5,7 +5,7 @@ use super::patch::File;
 use crate::error::hinted;
 use crate::files;
 use anyhow::{Context, Result};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -66,6 +66,19 @@ impl Overlay {
         }
         overlay.patches.sort();
         Ok(overlay)
+    }
+
+    /// Paths in the tree of all that it puts there or changes.
+    pub fn paths(&self) -> Result<BTreeSet<String>> {
+        let mut paths: BTreeSet<String> = self.files.keys().cloned().collect();
+        for (name, text) in &self.patches {
+            paths.extend(
+                super::parse(name, text)?
+                    .into_iter()
+                    .map(|patch| patch.path),
+            );
+        }
+        Ok(paths)
     }
 
     fn read_folder(&mut self, here: &Path, there: &str) -> Result<()> {

@@ -11,9 +11,6 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-/// Where they are, in the cache folder.
-pub const FOLDER: &str = "results";
-
 /// What mutations of the code came to: each must make a test fail.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 pub struct Mutation {

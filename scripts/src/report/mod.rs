@@ -35,7 +35,7 @@ const NAME: &str = "index.html";
 
 /// What the page of a run is made of, of which `record` is what it came to.
 fn sources(ctx: &Context, record: Record) -> Result<Sources> {
-    let elsewhere = ctx.cache.join(elsewhere::FOLDER);
+    let elsewhere = ctx.results();
     Ok(Sources {
         record,
         behaviours: behaviours::read(&ctx.checkout.join(behaviours::PATH))?,

@@ -6,11 +6,9 @@ use super::identity::Identity;
 use super::place;
 use super::steps::{Series, Step};
 use crate::files;
-use crate::overlay::patch;
 use crate::overlay::{self, Overlay, STATE};
 use crate::process;
 use anyhow::{Context as _, Result};
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -39,12 +37,7 @@ impl Repository {
             date: date.to_owned(),
         };
         repository.git(&["init", "--quiet", "--initial-branch", BASE])?;
-        let mut paths: BTreeSet<String> = overlay.files.keys().cloned().collect();
-        for (name, text) in &overlay.patches {
-            let patches = patch::parse(text.as_bytes())
-                .with_context(|| format!("patches/{name} cannot be read"))?;
-            paths.extend(patches.into_iter().map(|patch| patch.path));
-        }
+        let mut paths = overlay.paths()?;
         paths.insert(MAINTAINERS.to_owned());
         paths.extend(overlay::put_there(source)?);
         for path in paths {

@@ -149,14 +149,8 @@ impl Machine {
                 &format!("virtio-blk-pci,drive={serial},serial={serial}"),
             ]);
         }
-        add(&[
-            "-device",
-            "virtio-serial-pci",
-            "-chardev",
-            &format!("file,id=report,path={}", files.report.display()),
-            "-device",
-            "virtserialport,chardev=report,name=report",
-        ]);
+        let port = boot::report_port("virtio-serial-pci", &files.report);
+        add(&port.each_ref().map(String::as_str));
         if let Some(Cable { socket, end }) = &self.cable {
             let role = match end {
                 End::First => "server=on",

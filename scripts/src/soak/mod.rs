@@ -165,10 +165,7 @@ impl Soak {
         for problem in problems {
             note.push_str(&format!("{problem}\n"));
         }
-        let folder =
-            ctx.cache
-                .join("results")
-                .join(format!("soak-{}-seed-{}", context::now(), self.seed));
+        let folder = ctx.result(&format!("soak-{}-seed-{}", context::now(), self.seed));
         let remains = record::keep(&folder, mode, outcome, &note)?;
         for problem in problems {
             ctx.ui

@@ -93,7 +93,7 @@ pub fn write(ctx: &Context, seed: u64, modes: Vec<InMode>) -> Result<PathBuf> {
         seed,
         modes,
     };
-    let path = ctx.cache.join("results").join("soak.json");
+    let path = ctx.result("soak.json");
     let mut text = serde_json::to_string_pretty(&record)?;
     text.push('\n');
     files::write_atomic(&path, text.as_bytes())?;
