@@ -17,16 +17,19 @@ pub enum Guests {
     Nested,
     /// One of QEMU with Debian's armhf, in AArch32 state from its kernel on.
     Armhf,
+    /// One of QEMU with Debian's kernel and BusyBox, on a disk behind virtio-iommu.
+    Busybox,
 }
 
 impl Guests {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Ordinary,
         Self::Qemu,
         Self::Protected,
         Self::Nested,
         Self::Armhf,
+        Self::Busybox,
     ];
 
     /// Whose step is called `name`.
@@ -44,6 +47,7 @@ impl Guests {
             Self::Protected => "contest-protected",
             Self::Nested => "contest-nested",
             Self::Armhf => "contest-armhf",
+            Self::Busybox => "contest-busybox",
         }
     }
 
@@ -55,6 +59,7 @@ impl Guests {
             Self::Protected => "b01_b16_b22:contest-protected",
             Self::Nested => "b01_b11_b25:contest-nested",
             Self::Armhf => "b01_b24:contest-armhf",
+            Self::Busybox => "b01_b28:contest-busybox",
         }
     }
 }
@@ -70,7 +75,8 @@ pub fn step(guests: Guests, seconds: u64, allowance_s: u64) -> Step {
         Guests::Protected => argv.extend(["--vmm", "ours", "--protected"]),
         // Its guest is slow to boot under emulation, and counts as a part of it.
         Guests::Nested => argv.extend(["--nested", "--guests", "1", "--boot-timeout", "400"]),
-        Guests::Armhf => argv.extend(["--vmm", "qemu", "--guests", "1", "--armhf"]),
+        Guests::Armhf => argv.extend(["--vmm", "qemu", "--guests", "1", "--system", "armhf"]),
+        Guests::Busybox => argv.extend(["--vmm", "qemu", "--guests", "1", "--system", "busybox"]),
     }
     Step::new(guests.step_name(), &argv, seconds + allowance_s)
 }

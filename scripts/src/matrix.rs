@@ -178,6 +178,13 @@ fn armhf_guest(mode: Mode, cpu: Cpu, seconds: u64, full: bool) -> Option<Step> {
     here.then(|| contest::step(Guests::Armhf, seconds, 240))
 }
 
+/// A guest with a distribution's kernel and BusyBox: on the CPU that most servers have, and on
+/// max when there is time.
+fn busybox_guest(mode: Mode, cpu: Cpu, seconds: u64, full: bool) -> Option<Step> {
+    let here = cpu == Cpu::NeoverseN1 || (full && cpu == Cpu::Max && WORLDS.contains(&mode));
+    here.then(|| contest::step(Guests::Busybox, seconds, 240))
+}
+
 /// The tests of selftests/ themselves that need a host.
 fn unit_tests(programs: &Programs) -> Result<Vec<Step>> {
     let step = |name: String| {
@@ -391,6 +398,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
             steps.extend(qemu_guest(mode, cpu, seconds, full));
             steps.extend(nested_guest(variant, mode, cpu, seconds, full));
             steps.extend(armhf_guest(mode, cpu, seconds, full));
+            steps.extend(busybox_guest(mode, cpu, seconds, full));
             if cpu == Cpu::CortexA57 {
                 steps.push(aarch32());
             }
@@ -538,6 +546,19 @@ mod tests {
         };
         assert_eq!(hosts(Level::Normal), 2);
         assert_eq!(hosts(Level::Full), 2 * 3);
+    }
+
+    #[test]
+    fn a_distributions_guest_is_on_c_and_rust_hosts() {
+        let hosts = |level| {
+            let is_busybox = |step: &Step| step.name == Guests::Busybox.step_name();
+            let mut hosts = hosts_of(level);
+            hosts.retain(|host| host.plan.steps.iter().any(is_busybox));
+            hosts.iter().map(Spec::name).collect::<Vec<_>>()
+        };
+        let names = ["rust-vhe-neoverse-n1", "c-vhe-neoverse-n1"];
+        assert_eq!(hosts(Level::Normal), names);
+        assert_eq!(hosts(Level::Full).len(), 2 * 3);
     }
 
     #[test]

@@ -240,6 +240,12 @@ pub fn run_status(command: &mut Command, log: &Path, step: &Step) -> Result<Exit
 
 /// Runs `command` and returns what it printed on standard output.
 pub fn output(command: &mut Command) -> Result<String> {
+    let bytes = output_bytes(command)?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// As [`output`], where that is no text.
+pub fn output_bytes(command: &mut Command) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null());
     let out = command.output().map_err(|e| match e.kind() {
@@ -257,7 +263,7 @@ pub fn output(command: &mut Command) -> Result<String> {
             String::from_utf8_lossy(&out.stderr).trim()
         );
     }
-    Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    Ok(out.stdout)
 }
 
 /// The command as one would type it, for logs.

@@ -3,6 +3,8 @@
 //! the test programs, and the guest; and the initramfs it boots with.
 
 mod armhf;
+mod busybox;
+mod fetched;
 mod kept;
 mod manifest;
 
@@ -41,6 +43,9 @@ const FOLDERS: [&str; 9] = [
     "dev", "etc", "kvm-rust", "mnt", "proc", "root", "run", "sys", "tmp",
 ];
 const MERGED: [&str; 3] = ["bin", "lib", "sbin"];
+
+/// That of a file system says nothing here.
+const UUID: &str = "6b766d2d-7275-7374-0000-000000000000";
 
 const USERLAND_MIB: u64 = 700;
 const IMAGE_MIB: u64 = 300;
@@ -132,6 +137,7 @@ pub fn steps_to_come(ctx: &Context, guest: Variant) -> usize {
 /// How many steps what all images have in common takes.
 pub fn common_steps_to_come(ctx: &Context) -> usize {
     usize::from(!userland_path(ctx).exists()) + armhf::steps_to_come(ctx)
+        + busybox::steps_to_come(ctx)
 }
 
 /// Makes the userland, once for each list of packages.
@@ -193,7 +199,7 @@ fn programs_in(folder: &Path) -> Result<Vec<PathBuf>> {
 const KERNELS: [(&str, &str); 2] = [("kvm", "kselftest/kvm"), ("arm64/fp", "kselftest/fp")];
 
 /// What is in /kvm-rust of hosts whose guests run `guest`.
-fn manifest(guest: &Kernel, armhf: PathBuf, programs: &Programs) -> Result<Manifest> {
+fn manifest(guest: &Kernel, programs: &Programs) -> Result<Manifest> {
     let mut manifest = Manifest::default();
     for name in OURS {
         manifest.file(format!("bin/{name}"), programs.ours.join(name))?;
@@ -211,9 +217,6 @@ fn manifest(guest: &Kernel, armhf: PathBuf, programs: &Programs) -> Result<Manif
     manifest.bytes("guest/initramfs.cpio", initramfs);
     let hypervisor = guest_initramfs(&programs.ours, &nested)?;
     manifest.bytes("guest/hypervisor.cpio", hypervisor);
-    manifest.file("guest/armhf/vmlinuz", armhf)?;
-    let initramfs = guest_initramfs(&programs.armhf, &[])?;
-    manifest.bytes("guest/armhf/initramfs.cpio", initramfs);
     if let Some(tests) = &programs.tests {
         for test in programs.unit_tests()? {
             manifest.file(format!("tests/{test}"), tests.join(&test))?;
@@ -233,9 +236,12 @@ pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<
     let base = userland(ctx)?;
     // Its name says what is in it; where the cache is does not matter.
     let name = base.file_name().unwrap_or_default().to_string_lossy();
-    let manifest = manifest(guest, armhf::kernel(ctx)?, programs)?;
-    let signature = digest::of_bytes(format!("{name}\n{}", manifest.listing()).as_bytes());
     let kind = guest.variant.name();
+    let mut manifest = manifest(guest, programs)?;
+    armhf::add(ctx, programs, &mut manifest)?;
+    let busyboxes = tempfile::tempdir().context("cannot make a folder")?;
+    busybox::add(ctx, programs, busyboxes.path(), &mut manifest)?;
+    let signature = digest::of_bytes(format!("{name}\n{}", manifest.listing()).as_bytes());
     Images::of(ctx).get(&ctx.ui, kind, &signature, |workplace, image| {
         disk::need(&ctx.cache, IMAGE_MIB, "the disk image")?;
         let step = ctx.ui.step(&format!("disk image with the guest {kind}"));
@@ -251,12 +257,17 @@ pub fn disk_image(ctx: &Context, guest: &Kernel, programs: &Programs) -> Result<
 
 /// Makes `image`, a file system that is only read, with what is in `folder`.
 pub fn read_only(folder: &Path, image: &Path, log: &Path, step: &Step) -> Result<()> {
+    process::run(&mut mkfs(folder, image), log, step).context("cannot make the disk image")
+}
+
+/// The command that makes it. The same files make the same image.
+fn mkfs(folder: &Path, image: &Path) -> Command {
     let mut command = Command::new("mkfs.erofs");
     command
-        .args(["--quiet", "-T0", "--all-root"])
+        .args(["--quiet", "-T0", "--all-root", "-U", UUID])
         .arg(image)
         .arg(folder);
-    process::run(&mut command, log, step).context("cannot make the disk image")
+    command
 }
 
 fn read(path: PathBuf) -> Result<Vec<u8>> {

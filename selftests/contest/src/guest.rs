@@ -13,6 +13,7 @@ use guest_init::report::{self, Event};
 
 use crate::affinity;
 use crate::options::{Options, Vmm};
+use crate::system::System;
 
 /// Lines of a guest that could not be started properly, for the error.
 const LAST_LINES: usize = 8;
@@ -40,19 +41,19 @@ pub struct Guest {
     started: Instant,
     boot: Option<Duration>,
     last: Vec<String>,
-    /// What its kernel calls the CPU's state.
+    /// What its kernel is to call the CPU's state.
     machine: &'static str,
 }
 
 /// The command for guest `index`, which checks for `seconds`.
-fn command(options: &Options, index: usize, seconds: u64) -> Command {
+fn command(options: &Options, index: usize, seconds: u64) -> Result<Command> {
     let cpus = options.vcpus.to_string();
     let pin: Vec<_> = options.cpus.iter().map(usize::to_string).collect();
     // Each guest numbers its patterns from elsewhere, so that a value of
     // another guest is told from its own.
     let seed = 1 + index * 100;
     let check = format!("quiet panic=-1 fp.seconds={seconds} fp.seed={seed}");
-    match options.vmm {
+    Ok(match options.vmm {
         Vmm::Ours => {
             let mut command = Command::new("/kvm-rust/bin/vmm");
             let (initrd, memory, guest) = match options.nested {
@@ -76,31 +77,15 @@ fn command(options: &Options, index: usize, seconds: u64) -> Command {
             }
             command
         }
-        Vmm::Qemu => {
-            let (cpu, memory, kernel, initrd) = match options.armhf {
-                false => ("host", "192", &options.kernel, &options.initrd),
-                true => {
-                    let (kernel, initrd) = (&options.armhf_kernel, &options.armhf_initrd);
-                    ("host,aarch64=off", "256", kernel, initrd)
-                }
-            };
-            let mut command = Command::new("/usr/bin/qemu-system-aarch64");
-            command
-                .args(["-M", "virt,gic-version=3", "-accel", "kvm", "-cpu", cpu])
-                .args(["-smp", &cpus, "-m", memory, "-nic", "none", "-no-reboot"])
-                .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
-                .args(["-kernel", kernel, "-initrd", initrd])
-                .args(["-append", &format!("console=ttyAMA0 {check}")]);
-            command
-        }
-    }
+        Vmm::Qemu => options.system.qemu(options, index, &check)?,
+    })
 }
 
 impl Guest {
     /// Starts guest `index`.
     pub fn start(options: &Options, index: usize, seconds: u64) -> Result<Self> {
         let name = format!("guest {index} ({:?})", options.vmm);
-        let mut command = command(options, index, seconds);
+        let mut command = command(options, index, seconds)?;
         command.stdin(Stdio::null()).stdout(Stdio::piped());
         // The VMM inherits where this thread runs.
         affinity::pin(&options.cpus)?;
@@ -134,10 +119,11 @@ impl Guest {
             started: Instant::now(),
             boot: None,
             last: Vec::new(),
-            machine: match options.armhf {
-                false => "aarch64",
-                true => "armv7l",
-            },
+            machine: match options.vmm {
+                Vmm::Ours => System::Ours,
+                Vmm::Qemu => options.system,
+            }
+            .machine(),
         })
     }
 
@@ -145,8 +131,12 @@ impl Guest {
     pub fn wait_for_boot(&mut self, limit: Duration) -> Result<()> {
         match self.next_report(self.started + limit)? {
             Event::Boot { machine, .. } => {
-                let Self { name, .. } = self;
-                ensure!(machine == self.machine, "{name} is {machine}");
+                ensure!(
+                    machine == self.machine,
+                    "{}: its kernel says {machine}, not {}",
+                    self.name,
+                    self.machine
+                );
                 self.boot = Some(self.started.elapsed());
                 Ok(())
             }

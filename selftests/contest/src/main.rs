@@ -14,18 +14,20 @@ mod host_task;
 mod kernel_programs;
 mod neon;
 mod options;
+mod system;
 
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{bail, Result};
+use anyhow::{bail, ensure, Result};
 use clap::Parser;
 use fp::Tally;
 use serde::Serialize;
 
 use guest::Guest;
 use neon::Neon;
-use options::{Options, Role, Tasks};
+use options::{Options, Role, Tasks, Vmm};
+use system::System;
 
 /// Time that guests may take longer than they were told to check: emulated
 /// ones share two CPUs with host tasks.
@@ -67,6 +69,10 @@ impl Outcome {
 
 /// Starts the guests and waits until they have booted.
 fn start(options: &Options) -> Result<Vec<Guest>> {
+    ensure!(
+        options.vmm == Vmm::Qemu || options.system == System::Ours,
+        "only QEMU runs guests with another system: --vmm qemu"
+    );
     let mut guests = (0..options.guests)
         .map(|index| Guest::start(options, index, options.seconds))
         .collect::<Result<Vec<_>>>()?;

@@ -5,6 +5,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::host_task::HostTask;
+use crate::system::System;
 
 /// Works the FP registers of the same CPUs from host tasks, from guests and
 /// from softirqs, and checks that nobody's values change.
@@ -40,9 +41,9 @@ pub struct Options {
     /// Make the guests of our VMM hypervisors, each with a guest of its own
     #[arg(long, conflicts_with = "protected")]
     pub nested: bool,
-    /// Have QEMU run guests of Debian's armhf, whose kernel and programs are in AArch32 state
-    #[arg(long, conflicts_with_all = ["protected", "nested"])]
-    pub armhf: bool,
+    /// What guests of QEMU run
+    #[arg(long, value_enum, default_value_t = System::Ours)]
+    pub system: System,
     /// Do not use the FP registers in softirqs
     #[arg(long)]
     pub no_neon: bool,
@@ -58,12 +59,6 @@ pub struct Options {
     /// That of guests that are hypervisors
     #[arg(long, default_value = "/kvm-rust/guest/hypervisor.cpio")]
     pub nested_initrd: String,
-    /// Kernel of armhf guests
-    #[arg(long, default_value = "/kvm-rust/guest/armhf/vmlinuz")]
-    pub armhf_kernel: String,
-    /// Initramfs of armhf guests
-    #[arg(long, default_value = "/kvm-rust/guest/armhf/initramfs.cpio")]
-    pub armhf_initrd: String,
 }
 
 /// Other things than a contest that the program can do.
