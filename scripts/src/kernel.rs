@@ -301,22 +301,6 @@ pub fn build_of(
     Ok(out.join("arch/arm64/boot/Image"))
 }
 
-/// Writes rust-project.json for rust-analyzer and returns where it is.
-pub fn rust_analyzer(ctx: &Context) -> Result<PathBuf> {
-    build(ctx, Variant::Rust)?;
-    let tree = tree::prepare(ctx, &source::find(ctx)?)?;
-    let out = folder(ctx, Variant::Rust);
-    let step = ctx.ui.step("rust-project.json");
-    let log = ctx.log("rust-analyzer");
-    process::run(
-        make(ctx, &tree.path, &out).arg("rust-analyzer"),
-        &log,
-        &step,
-    )?;
-    step.end("written");
-    Ok(out.join("rust-project.json"))
-}
-
 fn fragment(ctx: &Context, variant: Variant) -> Result<String> {
     let mut text = fragment_of(ctx, variant)?;
     text.push_str(ctx.fragment.as_deref().unwrap_or_default());

@@ -63,6 +63,7 @@ mod reference;
 mod report;
 mod results;
 mod run;
+mod rust_analyzer;
 mod series;
 mod server;
 mod side_by_side;
@@ -363,7 +364,7 @@ fn execute(arguments: &Arguments) -> Result<bool> {
         Command::Run { mode, cpu } => {
             return run::run(&ctx, parse("MODE", mode)?, parse("CPU", cpu)?)
         }
-        Command::RustAnalyzer => println!("{}", kernel::rust_analyzer(&ctx)?.display()),
+        Command::RustAnalyzer => println!("{}", rust_analyzer::write(&ctx)?.display()),
         Command::Test { quick, full, host } => {
             let level = match (quick, full) {
                 (true, _) => Level::Quick,

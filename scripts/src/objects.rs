@@ -28,6 +28,14 @@ pub fn all() -> Vec<PathBuf> {
         .collect()
 }
 
+/// The files that those of [`FOLDER`] are compiled from, by their paths in this repository.
+pub fn roots() -> [PathBuf; 4] {
+    OURS.map(|object| {
+        let stem = object.split_once('.').map_or(object, |(stem, _)| stem);
+        Path::new("arch-arm64-kvm").join(format!("{stem}.rs"))
+    })
+}
+
 /// The name of the file.
 pub fn name(object: &Path) -> Result<String> {
     let name = object.file_name().context("an object has a name")?;

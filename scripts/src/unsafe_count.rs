@@ -405,7 +405,23 @@ fn r#unsafe() { let unsafe_code = 1; }
         for layer in Layer::ALL {
             assert!(counts.layers.contains_key(&layer), "{layer:?}");
         }
-        println!("{}", table(&counts.rows()));
+        let faq = files::read_text(&checkout.join("Documentation/faq.rst")).unwrap();
+        let said: Vec<Vec<&str>> = faq.lines().map(|l| l.split("  ").collect()).collect();
+        let is_of_kvm = |row: &LayerCount| !["tests", "host programs"].contains(&&*row.layer);
+        for row in counts.rows().into_iter().filter(is_of_kvm) {
+            let numbers = [row.files, row.blocks, row.functions, row.impls + row.other];
+            let row = std::iter::once(row.layer).chain(numbers.map(|number| number.to_string()));
+            let row: Vec<String> = row.collect();
+            let is = |line: &&Vec<&str>| {
+                let cells = line.iter().map(|cell| cell.trim());
+                let cells: Vec<&str> = cells.filter(|cell| !cell.is_empty()).collect();
+                cells == row
+            };
+            assert!(
+                said.iter().any(|line| is(&line)),
+                "faq.rst does not say {row:?}"
+            );
+        }
     }
 
     #[test]

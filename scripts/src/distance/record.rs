@@ -97,6 +97,48 @@ mod tests {
         assert!(!record.rust("arch/arm64/kvm/fpsimd.c").is_empty());
     }
 
+    /// C of arm64 that Rust is linked to for what it calls or uses by way of bindgen: a
+    /// change of its interface breaks the build.
+    const USED: [&str; 8] = [
+        "arch/arm64/include/asm/cpucaps.h",
+        "arch/arm64/include/asm/cpufeature.h",
+        "arch/arm64/include/asm/neon.h",
+        "arch/arm64/include/asm/percpu.h",
+        "arch/arm64/include/asm/sysreg.h",
+        "arch/arm64/include/asm/thread_info.h",
+        "arch/arm64/kernel/fpsimd.c",
+        "arch/arm64/tools/sysreg",
+    ];
+
+    /// The files of arm64 that links of the Rust name as what it was made from.
+    fn linked(text: &str) -> impl Iterator<Item = &str> {
+        let links = text.split("(srctree/").skip(1);
+        let paths = links.filter_map(|rest| rest.split_once(')').map(|(path, _)| path));
+        paths.filter(|path| path.starts_with("arch/arm64/") && !path.contains("/kvm/rust/"))
+    }
+
+    #[test]
+    fn no_c_that_rust_has_its_own_of_is_left_out() {
+        let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+        let record = Record::read(checkout).unwrap();
+        let mut seen = 0;
+        for folder in ["arch-arm64-kvm", "rust"] {
+            for entry in walkdir::WalkDir::new(checkout.join(folder)) {
+                let path = entry.unwrap().into_path();
+                if path.extension().is_none_or(|ending| ending != "rs") {
+                    continue;
+                }
+                let text = files::read_text(&path).unwrap();
+                for c in linked(&text).filter(|c| !USED.contains(c)) {
+                    seen += 1;
+                    let place = path.display();
+                    assert!(!record.rust(c).is_empty(), "{place}: {c} is not in {PATH}");
+                }
+            }
+        }
+        assert!(seen > 10);
+    }
+
     #[test]
     fn what_is_carried_has_a_name_and_a_reason() {
         let text = |commit: &str, why: &str| {
