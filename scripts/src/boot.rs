@@ -24,8 +24,9 @@ use std::time::{Duration, Instant};
 const MEMORY_MIB: u64 = 2048;
 /// CPUs of a host, unless it is to have others.
 pub const CPUS: u32 = 2;
-/// How long a host may be quiet where nothing is running on it.
-const QUIET: Duration = Duration::from_secs(60);
+/// How long a host may be quiet where nothing is running on it, unless it is to have another
+/// time.
+pub const QUIET: Duration = Duration::from_secs(60);
 /// A killed step has this long to be reported, on top of its own time.
 const GRACE: Duration = Duration::from_secs(45);
 /// Set in /proc/sys/kernel/tainted by KUnit, and nothing bad.
@@ -61,6 +62,8 @@ pub struct Host {
     pub qemu_arguments: Vec<OsString>,
     /// How long it may take until it is up. KUnit tests run before that.
     pub boot_limit: Duration,
+    /// How long it may be quiet where no step runs.
+    pub quiet: Duration,
     /// Whether it is stopped where a step fails.
     pub stops_at_failure: bool,
     /// What it is to do.
@@ -93,7 +96,7 @@ impl Host {
             world_switch: self.world_switch,
             mode: self.mode,
             boot_limit: self.boot_limit,
-            quiet: QUIET,
+            quiet: self.quiet,
             stops_at_failure: self.stops_at_failure,
             in_vain: None,
             plan: &self.plan,
@@ -569,6 +572,7 @@ mod tests {
             cpus: CPUS,
             qemu_arguments: Vec::new(),
             boot_limit: Duration::from_secs(60),
+            quiet: QUIET,
             stops_at_failure: false,
             plan: Plan::of(vec![crate::plan::Step::new("a", &["/a"], 500)]),
         }

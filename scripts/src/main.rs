@@ -271,6 +271,9 @@ enum Command {
         /// Seconds before the program is killed
         #[arg(long, default_value_t = 300)]
         timeout: u64,
+        /// Have the host wait for a debugger, with one CPU, nokaslr and no limits of time
+        #[arg(long)]
+        gdb: bool,
         /// Program and its arguments, such as /kvm-rust/bin/contest --seconds 5
         #[arg(last = true)]
         program: Vec<String>,
@@ -305,8 +308,14 @@ impl Command {
 }
 
 fn apply(ctx: &Context, tree: &Path, reverse: bool) -> Result<()> {
-    let version = version::Version::of_tree(tree)?;
-    version.check(&tree.display().to_string())?;
+    let name = tree.display().to_string();
+    let version = if reverse {
+        let version = version::Version::of_tree(tree)?;
+        version.check(&name)?;
+        version
+    } else {
+        overlay::supported(&ctx.checkout, tree, &name)?
+    };
     let (outcome, done, nothing) = if reverse {
         (
             overlay::reverse(tree)?,
@@ -432,9 +441,19 @@ fn execute(arguments: &Arguments) -> Result<bool> {
             parameters,
             timeout,
             program,
+            gdb,
         } => {
             let (mode, cpu) = (parse("MODE", mode)?, parse("CPU", cpu)?);
-            return run::boot_one(&ctx, *variant, mode, cpu, parameters, program, *timeout);
+            let one = run::One {
+                variant: *variant,
+                mode,
+                cpu,
+                parameters: parameters.clone(),
+                program: program.clone(),
+                timeout_s: *timeout,
+                gdb: *gdb,
+            };
+            return run::boot_one(&ctx, &one);
         }
     }
     Ok(true)

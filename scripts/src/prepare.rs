@@ -262,6 +262,7 @@ impl Built {
                 Variant::Sanitizer => SANITIZER_BOOT_LIMIT,
                 _ => BOOT_LIMIT,
             },
+            quiet: boot::QUIET,
             stops_at_failure: false,
             plan: spec.plan.clone(),
         })

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 //! `make run`: one Rust host with guests on it, and what happened.
 
-use crate::boot::{self, Outcome};
+use crate::boot::{self, Host, Outcome};
 use crate::contest::{self, Guests, Report};
 use crate::context::Context;
 use crate::host::{Cpu, Mode, VectorLengths};
@@ -11,11 +11,16 @@ use crate::prepare::{self, Built, Spec};
 use crate::process;
 use crate::table;
 use anyhow::Result;
+use std::time::Duration;
 
 /// How long the registers are worked on.
 const SECONDS: u64 = 15;
 /// Time for the guests to boot.
 const ALLOWANCE_S: u64 = 180;
+/// Where a debugger finds a host that waits for one.
+const GDB: &str = "localhost:1234";
+/// How long such a host may take for anything.
+const DEBUGGED: Duration = Duration::from_secs(24 * 3600);
 
 /// Boots the host and runs the contest. True if all held.
 pub fn run(ctx: &Context, mode: Mode, cpu: Cpu) -> Result<bool> {
@@ -104,36 +109,59 @@ fn judge(spec: &Spec, outcome: &Outcome) -> (Vec<Vec<String>>, Vec<String>) {
     (rows, problems)
 }
 
-/// Boots a host and runs one program on it, for work on the code. The host's
-/// console goes to the log, whose path is printed. True if all held.
-pub fn boot_one(
-    ctx: &Context,
-    variant: Variant,
-    mode: Mode,
-    cpu: Cpu,
-    parameters: &str,
-    program: &[String],
-    timeout_s: u64,
-) -> Result<bool> {
-    cpu.check(mode)?;
-    let built = Built::new(ctx, &[variant], false)?;
-    let argv: Vec<&str> = program.iter().map(String::as_str).collect();
+/// A host with a program, for work on the code.
+#[derive(Debug, Clone)]
+pub struct One {
+    /// Its kernel.
+    pub variant: Variant,
+    /// How KVM runs.
+    pub mode: Mode,
+    /// On which CPU.
+    pub cpu: Cpu,
+    /// Further kernel parameters.
+    pub parameters: String,
+    /// The program and its arguments; none if it is empty.
+    pub program: Vec<String>,
+    /// Seconds before the program is killed.
+    pub timeout_s: u64,
+    /// Whether the host waits for a debugger before its first instruction.
+    pub gdb: bool,
+}
+
+/// Boots a host and runs one program on it. The host's console goes to the log,
+/// whose path is printed. True if all held.
+pub fn boot_one(ctx: &Context, one: &One) -> Result<bool> {
+    one.cpu.check(one.mode)?;
+    let built = Built::new(ctx, &[one.variant], false)?;
+    let argv: Vec<&str> = one.program.iter().map(String::as_str).collect();
+    let timeout_s = match one.gdb {
+        true => DEBUGGED.as_secs(),
+        false => one.timeout_s,
+    };
     let steps = if argv.is_empty() {
         Vec::new()
     } else {
         vec![Step::new("program", &argv, timeout_s)]
     };
     let spec = Spec {
-        variant,
-        mode,
-        cpu,
+        variant: one.variant,
+        mode: one.mode,
+        cpu: one.cpu,
         vector_lengths: VectorLengths::All,
         lpa2: true,
-        parameters: parameters.to_owned(),
+        parameters: one.parameters.clone(),
         plan: Plan::of(steps),
     };
+    let mut host = built.host(&spec)?;
+    if one.gdb {
+        wait_for_debugger(&mut host);
+        let vmlinux = built.kernel(one.variant)?.vmlinux.display();
+        ctx.ui.line(&format!(
+            "once it is there, it waits for a debugger: gdb-multiarch {vmlinux}, and then target remote {GDB}"
+        ));
+    }
     let step = ctx.ui.step(&format!("host {}", spec.name()));
-    let outcome = boot::boot(ctx, &built.host(&spec)?, &built.programs, &step)?;
+    let outcome = boot::boot(ctx, &host, &built.programs, &step)?;
     step.end(&format!("up after {} ms", outcome.boot_ms));
     let mut held = outcome.problems.is_empty() && outcome.warnings.is_empty();
     for end in &outcome.ends {
@@ -146,4 +174,15 @@ pub fn boot_one(
     }
     eprintln!("log: {}", outcome.log.display());
     Ok(held)
+}
+
+/// Makes a host wait for a debugger: with one CPU and with its symbols where vmlinux has them,
+/// and without a time by which it must have done anything.
+fn wait_for_debugger(host: &mut Host) {
+    let more = ["-S", "-gdb", &format!("tcp:{GDB}")].map(Into::into);
+    host.qemu_arguments.extend(more);
+    host.cpus = 1;
+    host.parameters.push_str(" nokaslr");
+    host.boot_limit = DEBUGGED;
+    host.quiet = DEBUGGED;
 }

@@ -8,7 +8,7 @@ use crate::error::hinted;
 use crate::lock::Lock;
 use crate::progress::Step;
 use crate::version::{Version, SUPPORTED};
-use crate::{digest, disk, kernel_org, process};
+use crate::{digest, disk, kernel_org, overlay, process};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -65,8 +65,7 @@ pub fn find(ctx: &Context) -> Result<Source> {
                 "name a tree of Linux 7.3.y",
             )
         })?;
-        let version = Version::of_tree(&path)?;
-        version.check(&format!("KDIR={dir}"))?;
+        let version = overlay::supported(&ctx.checkout, &path, &format!("KDIR={dir}"))?;
         return Ok(Source {
             path,
             version,

@@ -38,6 +38,7 @@ use crate::series::boots;
 use crate::server;
 use crate::side_by_side::{both, side_by_side};
 use crate::soak;
+use crate::source;
 use crate::sve_abi;
 use crate::switch_faults::{self, Which};
 use crate::trace::{self, Allowed, Costs, Tracer, Traces};
@@ -90,6 +91,9 @@ pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
     let written = record.write(ctx);
     done?;
     written?;
+    if let Some(untested) = source::find(ctx)?.version.untested() {
+        println!("{untested}");
+    }
     println!("logs: {}", ctx.logs.display());
     println!(
         "results: {}, as a page: make report",

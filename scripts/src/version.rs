@@ -82,6 +82,11 @@ impl Version {
         other.then(|| format!("Linux {self}; tested with {major}.{minor}.{TESTED}"))
     }
 
+    /// Whether it is of a later series than the one that is supported.
+    pub fn is_newer(&self) -> bool {
+        (self.major, self.minor) > SUPPORTED
+    }
+
     /// Fails with one line unless the version is a release that is supported.
     pub fn check(&self, origin: &str) -> Result<()> {
         let supported = (self.major, self.minor) == SUPPORTED && !self.extra.starts_with("-rc");

@@ -34,8 +34,7 @@ const INDEX: &str = "index.rst";
 
 /// What pages name and the sources do not have, and where it is from. Each line
 /// must be needed.
-const FROM_ELSEWHERE: [(&str, &str); 5] = [
-    ("gdb-multiarch", "Debian's name for a gdb that knows arm64"),
+const FROM_ELSEWHERE: [(&str, &str); 4] = [
     ("llvm-symbolizer", "a program of LLVM's"),
     ("log/", "a folder in the cache"),
     ("vfp_set_fpcr_masked", "a function of QEMU's"),

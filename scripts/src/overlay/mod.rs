@@ -14,6 +14,7 @@ pub use state::STATE;
 
 use crate::digest;
 use crate::error::hinted;
+use crate::version::Version;
 use anyhow::{Context, Result};
 use journal::Journal;
 use patch::{File, FilePatch};
@@ -47,6 +48,31 @@ pub fn apply(tree: &Path, overlay: &Overlay) -> Result<Outcome> {
 pub fn is_applied(tree: &Path, overlay: &Overlay) -> Result<bool> {
     let _lock = lock(tree)?;
     Ok(!journal::is_pending(tree) && plan(tree, Some(overlay))?.is_none())
+}
+
+/// The version of `tree`, which is called `origin`. Fails unless it is supported, and says of a
+/// newer one what of the overlay of `checkout` does not apply to it any more. Changes nothing.
+pub fn supported(checkout: &Path, tree: &Path, origin: &str) -> Result<Version> {
+    let version = Version::of_tree(tree)?;
+    let Err(refusal) = version.check(origin) else {
+        return Ok(version);
+    };
+    if !version.is_newer() {
+        return Err(refusal);
+    }
+    let overlay = Overlay::read(checkout)?;
+    let _lock = lock(tree)?;
+    let (what, hint) = match plan(tree, Some(&overlay)) {
+        Ok(_) => (
+            "everything applies to it, which says nothing of whether it works".to_owned(),
+            "`make distance` lists what has changed in the C that is replaced",
+        ),
+        Err(error) => (
+            format!("{error:#}"),
+            "`make distance` lists what else has changed; CONTRIBUTING.md says how to take it over",
+        ),
+    };
+    Err(hinted(format!("{refusal:#}\n{what}"), hint))
 }
 
 /// Takes out of `tree` whatever [`apply`] put there.

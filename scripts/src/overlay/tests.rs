@@ -362,3 +362,29 @@ fn no_program_of_the_build_has_the_name_of_a_folder() {
     }
     assert!(programs >= 2, "the build has programs");
 }
+
+#[test]
+fn a_newer_kernel_is_refused_with_what_does_not_apply_to_it() {
+    let case = Case::new();
+    let refused = |minor: u32| {
+        let makefile = format!("VERSION = 7\nPATCHLEVEL = {minor}\nSUBLEVEL = 0\nEXTRAVERSION =\n");
+        write(case.tree().join("Makefile"), &makefile);
+        let before = case.snapshot();
+        let supported = supported(&case.here(), &case.tree(), "KDIR=x");
+        assert_eq!(case.snapshot(), before);
+        supported.err().map(|error| error.to_string())
+    };
+    assert_eq!(refused(3), None);
+    let fits = refused(4).unwrap();
+    assert!(fits.starts_with("KDIR=x is Linux 7.4.0; supported: 7.3"));
+    assert!(fits.contains("\neverything applies"));
+    write(case.tree().join("arch/Makefile"), "obj-y += d.o\n");
+    let text = refused(4).unwrap();
+    assert!(
+        text.contains("0002-makefile.patch does not apply"),
+        "{text}"
+    );
+    assert!(!text.contains("0001"), "{text}");
+    // Of an older one, nothing is said.
+    assert_eq!(refused(2).unwrap().lines().count(), 1);
+}
