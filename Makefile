@@ -42,7 +42,7 @@ help:
 	@echo 'make bench       count what C and Rust execute for each exit, in all modes, and judge it'
 	@echo '                 MODE, CPU and EXIT as above, with further exits: first-sve, vcpu-switch,'
 	@echo '                 ipi, run-idle, run-fp, run-idle-fp-guest, run-fp-fp-guest'
-	@echo '                 OUTPUT=folder of bench.json and bench.svg'
+	@echo '                 OUTPUT=folder of bench.json and pictures of it'
 	@echo 'make mutation    change the logic in many small ways, each of which a test must notice'
 	@echo 'make mutation-hosts  the same with booted hosts as the judge, for COUNT of the changes'
 	@echo 'make soak        everything at once, in all modes in turn, for HOURS in all; SEED=number'

@@ -219,7 +219,7 @@ enum Command {
         #[arg(long, default_value = "all")]
         exit: String,
     },
-    /// Count what C and Rust execute for each exit, and judge it. bench.json and bench.svg
+    /// Count what C and Rust execute for each exit, and judge it. bench.json and pictures
     /// come into the folder that OUTPUT names, or that of the logs
     Bench {
         /// vhe, nvhe, hvhe, protected, nested or all

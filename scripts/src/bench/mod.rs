@@ -23,6 +23,7 @@ use crate::trace::{self, Exit, Tracer, Windows};
 use anyhow::{ensure, Context as _, Result};
 use figures::{Figure, Report};
 use limits::Limits;
+use picture::Quantity;
 use std::path::Path;
 
 /// What the kernels that are measured are configured with besides, in scripts/config/:
@@ -109,12 +110,18 @@ pub fn bench(
     Ok(faults.is_empty())
 }
 
-/// Writes what was measured, and its picture.
+/// Writes what was measured, and pictures of it.
 fn write(report: &Report, folder: &Path) -> Result<()> {
-    let (json, svg) = (folder.join("bench.json"), folder.join("bench.svg"));
+    let json = folder.join("bench.json");
     files::write_atomic(&json, &serde_json::to_vec_pretty(report)?)?;
-    files::write_atomic(&svg, picture::svg(report)?.as_bytes())?;
     println!("numbers and functions: {}", json.display());
-    println!("picture: {}", svg.display());
+    for quantity in Quantity::ALL {
+        let Some(picture) = picture::svg(report, quantity)? else {
+            continue;
+        };
+        let svg = folder.join(quantity.file());
+        files::write_atomic(&svg, picture.as_bytes())?;
+        println!("picture: {}", svg.display());
+    }
     Ok(())
 }

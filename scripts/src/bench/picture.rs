@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
-//! The comparison as a picture: a row for each exit, and a column for each mode.
+//! The comparison as pictures: a row for each exit, and a column for each mode.
 
 use super::figures::{Figure, Report};
-use crate::host::Mode;
+use super::mca::{Core, Estimate};
+use crate::host::{Cpu, Mode};
 use crate::report::{number, ratio};
-use crate::trace::Exit;
+use crate::trace::{Counts, Exit};
 use anyhow::{Context as _, Result};
 use askama::Template;
 
@@ -21,11 +22,91 @@ const TOP: u64 = 92;
 /// From one exit to the next.
 const ROW: u64 = 36;
 
-/// The picture.
+/// What a picture is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// Instructions.
+    Instructions,
+    /// Those that read and write system registers.
+    Accesses,
+    /// Estimates of the cycles that a core takes.
+    Cycles(Core),
+}
+
+impl Quantity {
+    /// Those that there are pictures of.
+    pub const ALL: [Self; 3] = [
+        Self::Instructions,
+        Self::Accesses,
+        Self::Cycles(Core::NeoverseV1),
+    ];
+
+    /// The name of its file.
+    pub fn file(self) -> &'static str {
+        match self {
+            Self::Instructions => "bench.svg",
+            Self::Accesses => "bench-accesses.svg",
+            Self::Cycles(_) => "bench-cycles.svg",
+        }
+    }
+
+    fn title(self, cpu: Cpu) -> String {
+        let on = cpu.name();
+        match self {
+            Self::Instructions => {
+                format!("Instructions from a guest's exit to its next entry, on {on}")
+            }
+            Self::Accesses => format!("MSR and MRS from a guest's exit to its next entry, on {on}"),
+            Self::Cycles(core) => format!(
+                "Cycles from a guest's exit to its next entry, estimated for {}: MSR, MRS, ISB, DSB \
+                 and ERET are one or two",
+                core.name()
+            ),
+        }
+    }
+
+    /// That of each exit in each mode.
+    fn cells(self, report: &Report) -> Vec<Cell> {
+        let count = |of: &dyn Fn(&Counts) -> u64| {
+            let cell = |figure: &Figure| Cell {
+                mode: figure.mode,
+                exit: figure.exit,
+                c: of(&figure.c.counts),
+                rust: of(&figure.rust.counts),
+            };
+            report.figures.iter().map(cell).collect()
+        };
+        match self {
+            Self::Instructions => count(&|counts| counts.instructions),
+            Self::Accesses => count(&|counts| counts.msr + counts.mrs),
+            Self::Cycles(core) => {
+                let estimates = report.estimates.iter().filter(|it| it.core == core);
+                let cell = |estimate: &Estimate| Cell {
+                    mode: estimate.mode,
+                    exit: estimate.exit,
+                    c: estimate.c,
+                    rust: estimate.rust,
+                };
+                estimates.map(cell).collect()
+            }
+        }
+    }
+}
+
+/// C and Rust at an exit, in a mode.
+#[derive(Debug, Clone, Copy)]
+struct Cell {
+    mode: Mode,
+    exit: Exit,
+    c: u64,
+    rust: u64,
+}
+
+/// A picture.
 #[derive(Template)]
 #[template(path = "bench/bench.svg")]
 struct Picture {
-    cpu: &'static str,
+    title: String,
     width: u64,
     height: u64,
     columns: Vec<Column>,
@@ -54,8 +135,8 @@ struct Bar {
 }
 
 impl Bar {
-    fn of(figure: &Figure, x: u64) -> Self {
-        let (c, rust) = figure.instructions();
+    fn of(cell: &Cell, x: u64) -> Self {
+        let &Cell { c, rust, .. } = cell;
         let length = (LENGTH * rust).checked_div(c).unwrap_or(0);
         Self {
             x,
@@ -67,9 +148,10 @@ impl Bar {
 }
 
 impl Picture {
-    fn new(report: &Report) -> Self {
-        let has_mode = |mode: &Mode| report.figures.iter().any(|f| f.mode == *mode);
-        let has_exit = |exit: &Exit| report.figures.iter().any(|f| f.exit == *exit);
+    fn new(report: &Report, quantity: Quantity) -> Self {
+        let cells = quantity.cells(report);
+        let has_mode = |mode: &Mode| cells.iter().any(|cell| cell.mode == *mode);
+        let has_exit = |exit: &Exit| cells.iter().any(|cell| cell.exit == *exit);
         let places: Vec<(Mode, u64)> = (Mode::ALL.into_iter().filter(has_mode))
             .zip((LEFT..).step_by(COLUMN as usize))
             .collect();
@@ -77,14 +159,14 @@ impl Picture {
             .zip((TOP..).step_by(ROW as usize))
             .collect();
         let bars = |exit| {
-            let of_exit = report.figures.iter().filter(move |f| f.exit == exit);
-            let place = |figure: &Figure| places.iter().find(|(mode, _)| *mode == figure.mode);
+            let of_exit = cells.iter().filter(|cell| cell.exit == exit);
+            let place = |cell: &Cell| places.iter().find(|(mode, _)| *mode == cell.mode);
             of_exit
-                .filter_map(|figure| Some(Bar::of(figure, place(figure)?.1)))
+                .filter_map(|cell| Some(Bar::of(cell, place(cell)?.1)))
                 .collect()
         };
         Self {
-            cpu: report.cpu.name(),
+            title: quantity.title(report.cpu),
             width: LEFT + COLUMN * places.len().max(3) as u64,
             height: TOP + ROW * exits.len() as u64 + 8,
             rows: exits
@@ -106,11 +188,14 @@ impl Picture {
     }
 }
 
-/// The picture of `report`, as SVG.
-pub fn svg(report: &Report) -> Result<String> {
-    Picture::new(report)
-        .render()
-        .context("the picture cannot be made")
+/// The picture of a quantity in `report`, as SVG, if it has any.
+pub fn svg(report: &Report, quantity: Quantity) -> Result<Option<String>> {
+    let picture = Picture::new(report, quantity);
+    if picture.rows.iter().all(|row| row.bars.is_empty()) {
+        return Ok(None);
+    }
+    let text = picture.render().context("the picture cannot be made")?;
+    Ok(Some(text))
 }
 
 #[cfg(test)]
@@ -120,12 +205,41 @@ mod tests {
 
     #[test]
     fn the_picture_is_as_it_was() {
-        insta::assert_snapshot!(svg(&report()).unwrap());
+        insta::assert_snapshot!(svg(&report(), Quantity::Instructions).unwrap().unwrap());
+    }
+
+    #[test]
+    fn each_quantity_has_a_picture_of_its_own() {
+        let numbers = |quantity| {
+            let picture = Picture::new(&report(), quantity);
+            let bars = picture.rows.into_iter().flat_map(|row| row.bars);
+            bars.map(|bar| bar.numbers).collect::<Vec<_>>()
+        };
+        let [instructions, accesses, cycles] = Quantity::ALL.map(numbers);
+        assert_eq!(instructions[0], "1,000 / 800, 0.800");
+        assert_eq!(accesses[0], "100 / 80, 0.800");
+        // There is no estimate for that core.
+        assert_eq!(cycles, [""; 0]);
+        let of_v2 = numbers(Quantity::Cycles(Core::NeoverseV2));
+        assert_eq!(of_v2, ["500 / 400, 0.800"]);
+        let files: std::collections::BTreeSet<_> = Quantity::ALL.map(Quantity::file).into();
+        assert_eq!(files.len(), Quantity::ALL.len());
     }
 
     #[test]
     fn bars_are_in_relation_to_that_of_c() {
-        let bar = |c, rust| Bar::of(&figure(Mode::Vhe, Exit::Ipi, c, rust), 0);
+        let (mode, exit) = (Mode::Vhe, Exit::Ipi);
+        let bar = |c, rust| {
+            Bar::of(
+                &Cell {
+                    mode,
+                    exit,
+                    c,
+                    rust,
+                },
+                0,
+            )
+        };
         assert_eq!((bar(1000, 500).rust, bar(1000, 500).is_worse), (64, false));
         assert_eq!(
             (bar(1000, 1000).rust, bar(1000, 1000).is_worse),
@@ -146,7 +260,7 @@ mod tests {
             ],
             ..report()
         };
-        let picture = Picture::new(&report);
+        let picture = Picture::new(&report, Quantity::Instructions);
         let modes: Vec<_> = picture.columns.iter().map(|c| (c.mode, c.x)).collect();
         assert_eq!(modes, [("vhe", LEFT), ("nvhe", LEFT + COLUMN)]);
         let places = |row: &Row| row.bars.iter().map(|bar| bar.x).collect::<Vec<_>>();
