@@ -91,10 +91,11 @@ fn flush_debug_state(hyp: &mut VcpuState<'_, KeptByHyp>, host: &VcpuState<'_, Ke
 
     match owner {
         DebugOwner::Guest => hyp
-            .of_either()
+            .of_either_mut()
             .copy_guest_debug_registers(&host.of_either()),
         DebugOwner::Host => {
-            hyp.of_either().copy_host_debug_registers(&host.of_either());
+            hyp.of_either_mut()
+                .copy_host_debug_registers(&host.of_either());
             // The world switch takes MDSCR_EL1 from there then.
             hyp.set_external_mdscr_el1(host.external_mdscr_el1());
         }
@@ -105,9 +106,11 @@ fn flush_debug_state(hyp: &mut VcpuState<'_, KeptByHyp>, host: &VcpuState<'_, Ke
 fn sync_debug_state(hyp: &VcpuState<'_, KeptByHyp>, host: &mut VcpuState<'_, KeptByHost>) {
     match hyp.debug_owner() {
         DebugOwner::Guest => host
-            .of_either()
+            .of_either_mut()
             .copy_guest_debug_registers(&hyp.of_either()),
-        DebugOwner::Host => host.of_either().copy_host_debug_registers(&hyp.of_either()),
+        DebugOwner::Host => host
+            .of_either_mut()
+            .copy_host_debug_registers(&hyp.of_either()),
         DebugOwner::Free => {}
     }
 }

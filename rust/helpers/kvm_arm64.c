@@ -10,6 +10,7 @@
 #include <asm/fpsimd.h>
 #include <asm/kvm_emulate.h>
 #include <asm/simd.h>
+#include <linux/kprobes.h>
 #include <linux/kvm_host.h>
 #include <linux/thread_info.h>
 
@@ -145,6 +146,28 @@ __rust_helper bool rust_helper_kvm_supported_tlbi_s1e2_op(struct kvm_vcpu *vcpu,
 {
 	return kvm_supported_tlbi_s1e2_op(vcpu, instr);
 }
+
+/*
+ * Where they are not inlined: they run while exceptions go to the hypervisor's
+ * vectors, to which a probe is an exception that nobody expects.
+ */
+#ifndef CONFIG_RUST_INLINE_HELPERS
+NOKPROBE_SYMBOL(rust_helper_kvm_this_cpu_host_data);
+NOKPROBE_SYMBOL(rust_helper_kvm_vcpu_has_sve);
+NOKPROBE_SYMBOL(rust_helper_kvm_ctxt_sys_reg);
+NOKPROBE_SYMBOL(rust_helper_kvm_is_hyp_ctxt);
+NOKPROBE_SYMBOL(rust_helper_kvm_vcpu_el2_e2h_is_set);
+NOKPROBE_SYMBOL(rust_helper_kvm_vserror_state_is_nested);
+NOKPROBE_SYMBOL(rust_helper_kvm_is_nested_nv3_ctxt);
+NOKPROBE_SYMBOL(rust_helper_translate_sctlr_el2_to_sctlr_el1);
+NOKPROBE_SYMBOL(rust_helper_translate_cptr_el2_to_cpacr_el1);
+NOKPROBE_SYMBOL(rust_helper_translate_ttbr0_el2_to_ttbr0_el1);
+NOKPROBE_SYMBOL(rust_helper_translate_tcr_el2_to_tcr_el1);
+NOKPROBE_SYMBOL(rust_helper_kvm_vncr_fixmap_address);
+NOKPROBE_SYMBOL(rust_helper_kvm_eretax_target);
+NOKPROBE_SYMBOL(rust_helper_kvm_supported_tlbi_s1e1_op);
+NOKPROBE_SYMBOL(rust_helper_kvm_supported_tlbi_s1e2_op);
+#endif
 
 #ifdef CONFIG_KVM_ARM64_RUST_FAULTS
 __rust_helper int rust_helper_kvm_run_vcpu_at_el2(struct kvm_vcpu *vcpu)

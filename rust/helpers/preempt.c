@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 #include <linux/irqflags.h>
+#include <linux/kprobes.h>
 #include <linux/lockdep.h>
 #include <linux/preempt.h>
 
@@ -23,3 +24,8 @@ __rust_helper void rust_helper_lockdep_assert_preemption_disabled(void)
 {
 	lockdep_assert_preemption_disabled();
 }
+
+#ifndef CONFIG_RUST_INLINE_HELPERS
+/* KVM asks for it where a probe is an exception that nobody expects. */
+NOKPROBE_SYMBOL(rust_helper_lockdep_assert_preemption_disabled);
+#endif

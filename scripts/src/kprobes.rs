@@ -120,6 +120,47 @@ mod tests {
         assert!(judge(&set(&[]), &all).is_err());
     }
 
+    /// Helpers that are only called with the kernel's own vectors.
+    const WITH_THE_KERNELS_VECTORS: [&str; 15] = [
+        "clear_thread_flag",
+        "irqs_disabled",
+        "kvm_run_vcpu_at_el2",
+        "local_daif_mask",
+        "local_daif_restore",
+        "may_use_simd",
+        "preempt_disable",
+        "preempt_enable",
+        "read_svcr",
+        "set_thread_flag",
+        "sve_max_virtualisable_vl",
+        "sve_max_vl",
+        "sve_vq_available",
+        "test_thread_flag",
+        "this_cpu_fpsimd_last_state",
+    ];
+
+    /// Kernels of the tests have them inlined.
+    #[test]
+    fn helpers_are_on_the_list_where_they_are_functions() {
+        let helpers = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../rust/helpers");
+        let mut open = Vec::new();
+        for file in ["kvm_arm64.c", "preempt.c"] {
+            let text = fs::read_to_string(helpers.join(file)).unwrap();
+            for line in text
+                .lines()
+                .filter(|line| line.starts_with("__rust_helper "))
+            {
+                let (_, name) = line.split_once("rust_helper_").unwrap();
+                let (name, _) = name.split_once('(').unwrap();
+                if !text.contains(&format!("NOKPROBE_SYMBOL(rust_helper_{name});")) {
+                    open.push(name.to_owned());
+                }
+            }
+        }
+        open.sort();
+        assert_eq!(open, WITH_THE_KERNELS_VECTORS);
+    }
+
     #[test]
     fn symbols_are_read_as_paths() {
         assert_eq!(

@@ -47,7 +47,7 @@ pub(super) fn flush(
     features: Features,
 ) {
     let present = Present::of(hyp, features);
-    copy(&present, &host.of_either(), &mut hyp.of_either());
+    copy(&present, &host.of_either(), &mut hyp.of_either_mut());
 }
 
 /// Copies to the host the registers that EL2 has of the guest.
@@ -57,7 +57,7 @@ pub(super) fn sync(
     features: Features,
 ) {
     let present = Present::of(hyp, features);
-    copy(&present, &hyp.of_either(), &mut host.of_either());
+    copy(&present, &hyp.of_either(), &mut host.of_either_mut());
 }
 
 /// Copies in either direction: what is copied is the same.

@@ -23,6 +23,7 @@ use crate::hyp::view::{
 };
 use core::{
     marker::PhantomData,
+    ops::Deref,
     ptr::NonNull, //
 };
 use kernel::{
@@ -193,11 +194,18 @@ impl<K> VcpuState<'_, K> {
         }
     }
 
-    /// Forgets whose the state is, for what does the same with either's.
+    /// Forgets whose the state is, for what reads either's in the same way.
     #[inline(always)]
-    pub(crate) fn of_either(&self) -> VcpuState<'_, KeptByEither> {
-        // SAFETY: As for this one, which cannot be written through while the result borrows it. All
-        // accesses are by pointer, so no reference says that the state stays as it is.
+    pub(crate) fn of_either(&self) -> ReadOnly<'_> {
+        // SAFETY: As for this one: nobody writes through that while the result borrows it, nor
+        // through the result.
+        ReadOnly(unsafe { VcpuState::new(self.vcpu) })
+    }
+
+    /// Forgets whose the state is, for what writes either's in the same way.
+    #[inline(always)]
+    pub(crate) fn of_either_mut(&mut self) -> VcpuState<'_, KeptByEither> {
+        // SAFETY: As for this one, which nobody uses while the result borrows it.
         unsafe { VcpuState::new(self.vcpu) }
     }
 
@@ -255,6 +263,18 @@ impl<K> VcpuState<'_, K> {
                 to.cast::<u64>().add(index).write_volatile(value);
             }
         }
+    }
+}
+
+/// The state that one of them keeps, which is not written through this.
+pub(crate) struct ReadOnly<'a>(VcpuState<'a, KeptByEither>);
+
+impl<'a> Deref for ReadOnly<'a> {
+    type Target = VcpuState<'a, KeptByEither>;
+
+    #[inline(always)]
+    fn deref(&self) -> &Self::Target {
+        &self.0
     }
 }
 

@@ -19,6 +19,9 @@ use kernel::{
 
 impl<'a> FpRegisters<'a, Vhe, HostOwned> {
     /// Has the kernel save the state of the running task.
+    ///
+    /// It runs with the hypervisor's vectors, to which the BRK of a WARN() is an exception that
+    /// ends in `hyp_panic()`: where the FP core finds its own state to be wrong, the machine stops.
     #[inline(always)]
     pub(crate) fn save_by_kernel(self, _: &FpAccess) -> FpRegisters<'a, Vhe, Free> {
         // SAFETY: All exceptions are masked while the hypervisor runs, so nothing preempts it.
