@@ -10,6 +10,7 @@
 
 mod first;
 mod guest;
+mod its;
 mod libvirt;
 mod second;
 mod tasks;
@@ -37,10 +38,11 @@ enum Role {
 }
 
 fn main() -> ExitCode {
-    let result = match Options::parse().role {
+    let role = Options::parse().role;
+    let result = its::check().and_then(|()| match role {
         Role::First(options) => first::run(&options),
         Role::Second(options) => second::run(&options),
-    };
+    });
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
