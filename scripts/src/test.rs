@@ -19,6 +19,7 @@ use crate::host::{Mode, VectorLengths};
 use crate::host_row::{self, Contests, HostRow, Tally};
 use crate::hostile;
 use crate::hypervisor_flags;
+use crate::image;
 use crate::kernel::{self, Kernel, Variant};
 use crate::kprobes;
 use crate::kselftests;
@@ -156,7 +157,11 @@ fn run(ctx: &Context, record: &mut Record, start: Instant) -> Result<()> {
     );
     // Either has times with work for one CPU only.
     let ((checked, of_mistakes), (built, of_builds)) = both(
-        || (check_all(ctx, level), make_mistakes(ctx, level)),
+        || {
+            // Where it fails, it is tried again when it is needed, and is a failure then.
+            let _ = image::fetch(ctx);
+            (check_all(ctx, level), make_mistakes(ctx, level))
+        },
         || {
             let mut results = Results::default();
             let built = build(ctx, level, only, &mut results);

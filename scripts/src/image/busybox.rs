@@ -29,13 +29,23 @@ const LOADED: &str = "modules";
 /// In `scripts/busybox/` of the repository: the first process of the initramfs, and what is in
 /// the root.
 const INIT: &str = "init";
-const IN_ROOT: [&str; 4] = ["etc/inittab", "etc/init.d/rcS", "etc/init.d/disk", "etc/init.d/fp"];
+const IN_ROOT: [&str; 4] = [
+    "etc/inittab",
+    "etc/init.d/rcS",
+    "etc/init.d/disk",
+    "etc/init.d/fp",
+];
 /// Folders of the root that others are mounted on.
 const MOUNTED_ON: [&str; 4] = ["dev", "proc", "sys", "tmp"];
 
 /// How many steps it takes.
 pub fn steps_to_come(ctx: &Context) -> usize {
     PACKAGES.steps_to_come(ctx)
+}
+
+/// Fetches what Debian has of it.
+pub fn fetch(ctx: &Context) -> Result<PathBuf> {
+    PACKAGES.fetch(ctx, take)
 }
 
 /// Adds what such a guest is made of. The image of its root is made in `workplace`, from where
@@ -46,7 +56,7 @@ pub fn add(
     workplace: &Path,
     manifest: &mut Manifest,
 ) -> Result<()> {
-    let fetched = PACKAGES.fetch(ctx, take)?;
+    let fetched = fetch(ctx)?;
     manifest.file("guest/busybox/vmlinuz", fetched.join(KERNEL))?;
     manifest.bytes("guest/busybox/initramfs.cpio", initramfs(ctx, &fetched)?);
     let root = workplace.join("root.erofs");
@@ -217,7 +227,10 @@ mod tests {
         assert!(init.contains(&format!("/{LOADED}/*")));
         assert!(MODULES.contains(&"erofs") && init.contains("mount -t erofs"));
         let folders = ["dev", "proc", "sys", "root"];
-        for line in init.lines().filter(|line| line.contains("busybox mount -t ")) {
+        for line in init
+            .lines()
+            .filter(|line| line.contains("busybox mount -t "))
+        {
             let onto = line.rsplit('/').next().unwrap();
             assert!(folders.contains(&onto), "{line}");
         }

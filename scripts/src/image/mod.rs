@@ -134,9 +134,18 @@ pub fn steps_to_come(ctx: &Context, guest: Variant) -> usize {
     usize::from(!Images::of(ctx).has(guest.name()))
 }
 
-/// How many steps what all images have in common takes.
+/// Fetches what all images have in common.
+pub fn fetch(ctx: &Context) -> Result<()> {
+    userland(ctx)?;
+    armhf::fetch(ctx)?;
+    busybox::fetch(ctx)?;
+    Ok(())
+}
+
+/// How many steps that takes.
 pub fn common_steps_to_come(ctx: &Context) -> usize {
-    usize::from(!userland_path(ctx).exists()) + armhf::steps_to_come(ctx)
+    usize::from(!userland_path(ctx).exists())
+        + armhf::steps_to_come(ctx)
         + busybox::steps_to_come(ctx)
 }
 

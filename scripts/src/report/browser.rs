@@ -64,10 +64,19 @@ impl Browser {
         let Some(program) = PROGRAMS.iter().find(is_there) else {
             return Ok(None);
         };
-        Ok(Some(Self {
+        Self::of(program).map(Some)
+    }
+
+    fn of(program: &'static str) -> Result<Self> {
+        Ok(Self {
             program,
             profile: tempfile::tempdir().context("cannot make a folder for the browser")?,
-        }))
+        })
+    }
+
+    /// Another one, that can be at work at the same time.
+    pub fn another(&self) -> Result<Self> {
+        Self::of(self.program)
     }
 
     /// The command that opens `page`, and takes the picture if there is a place

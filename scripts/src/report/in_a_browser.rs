@@ -11,6 +11,7 @@ use crate::files;
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::record::Record;
+use crate::side_by_side::both;
 use anyhow::{ensure, Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -55,21 +56,25 @@ pub fn verdict(ctx: &Context, record: &Record, step: &Step) -> (Verdict, String)
 
 fn look(ctx: &Context, record: &Record, browser: &Browser, step: &Step) -> Result<()> {
     let folder = folder(ctx);
-    step.at("a page that is wrong");
-    notices(browser, &folder.join("wrong")).context("what is wrong was not noticed")?;
-    for (name, sources) in [
-        ("sample", sample(&ctx.scripts())?),
-        ("run", sources(ctx, record.clone())?),
-    ] {
+    let look = |name: &str, sources: Result<Sources>, browser: &Browser| {
         let look = Look {
             browser,
             folder: folder.join(name),
             step,
         };
-        look.at(&sources)
-            .with_context(|| format!("the page of the {name}, in {}", look.folder.display()))?;
-    }
-    Ok(())
+        look.at(&sources?)
+            .with_context(|| format!("the page of the {name}, in {}", look.folder.display()))
+    };
+    // A browser takes one CPU most of the time.
+    let (sampled, ran) = both(
+        || {
+            step.at("a page that is wrong");
+            notices(browser, &folder.join("wrong")).context("what is wrong was not noticed")?;
+            look("sample", sample(&ctx.scripts()), browser)
+        },
+        || look("run", sources(ctx, record.clone()), &browser.another()?),
+    );
+    sampled.and(ran)
 }
 
 /// Writes `html` to `folder` and returns where it is.
