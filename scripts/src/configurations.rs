@@ -13,7 +13,7 @@ use crate::prepare::{Built, Spec};
 use crate::progress::Step;
 use crate::results::Results;
 use crate::table;
-use anyhow::{Context as _, Result};
+use anyhow::{ensure, Context as _, Result};
 use serde::Deserialize;
 use std::path::Path;
 
@@ -34,6 +34,9 @@ pub struct Configuration {
     options: Vec<String>,
     #[serde(default)]
     traces: bool,
+    /// Why Kconfig has no Rust in KVM with these options, if so.
+    #[serde(default)]
+    refused: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -90,8 +93,22 @@ fn test(
             fragment: Some(configuration.fragment().into()),
             ..ctx.clone()
         };
-        let built = Built::new(ctx, &[Variant::Rust], false);
         let mut row = vec![configuration.name.clone()];
+        if configuration.refused.is_some() {
+            let step = ctx.ui.step(&name);
+            let (verdict, detail) = Verdict::of(is_refused(ctx, &name, &step));
+            step.end(verdict.word());
+            let shown = if verdict == Verdict::Passed {
+                "refused"
+            } else {
+                "FAILED"
+            };
+            row.extend([shown, "-", "-"].map(str::to_owned));
+            results.add(&ctx.ui, name, verdict, &detail);
+            rows.push(row);
+            continue;
+        }
+        let built = Built::new(ctx, &[Variant::Rust], false);
         let (verdict, detail) = match &built {
             Ok(_) => (Verdict::Passed, String::new()),
             Err(error) => Verdict::failed(error),
@@ -126,6 +143,14 @@ fn test(
         }
     }
     rows
+}
+
+/// Fails unless Kconfig leaves the Rust out.
+fn is_refused(ctx: &Context, name: &str, step: &Step) -> Result<()> {
+    let lost = kernel::refused(ctx, Variant::Rust, &ctx.log(name), step)?;
+    let is_lost = lost.iter().any(|option| option == "CONFIG_KVM_ARM64_RUST=y");
+    ensure!(is_lost, "Kconfig lets it be, and loses {lost:?}");
+    Ok(())
 }
 
 fn host(ctx: &Context, built: &Built, spec: &Spec, name: &str, step: &Step) -> Result<()> {
@@ -187,6 +212,8 @@ mod tests {
             }
             let fragment = configuration.fragment();
             assert_eq!(configuration.traces, fragment.contains("CONFIG_FTRACE=y\n"));
+            let why = configuration.refused.as_deref();
+            assert!(why.is_none_or(|why| !why.is_empty()));
         }
         // No two are the same kernel.
         let fragments: BTreeSet<String> = list.iter().map(Configuration::fragment).collect();

@@ -380,6 +380,13 @@ fn configure(
     log: &Path,
     step: &Step,
 ) -> Result<()> {
+    let mut command = allnoconfig(ctx, tree, out, fragment)?;
+    configured(&mut command, out, fragment, log, step)
+}
+
+/// The command that configures the build folder `out` with the options of `fragment` and no
+/// others, as far as Kconfig lets it.
+fn allnoconfig(ctx: &Context, tree: &Path, out: &Path, fragment: &str) -> Result<Command> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     let file = out.join("fragment.config");
     files::write_if_changed(&file, fragment.as_bytes())?;
@@ -387,7 +394,16 @@ fn configure(
     command
         .arg(format!("KCONFIG_ALLCONFIG={}", file.display()))
         .arg("allnoconfig");
-    configured(&mut command, out, fragment, log, step)
+    Ok(command)
+}
+
+/// The options of `variant`, and those of the context, that Kconfig does not let be together.
+pub fn refused(ctx: &Context, variant: Variant, log: &Path, step: &Step) -> Result<Vec<String>> {
+    let tree = tree::prepare(ctx, &source::find(ctx)?)?;
+    let out = tempfile::tempdir_in(&**ctx.logs).context("cannot make a build folder")?;
+    let fragment = fragment(ctx, variant)?;
+    let mut command = allnoconfig(ctx, &tree.path, out.path(), &fragment)?;
+    lost_by(&mut command, out.path(), &fragment, log, step)
 }
 
 /// Configures the build folder `out` as `base`, the whole configuration of a kernel that is
@@ -418,9 +434,7 @@ fn configured(
     log: &Path,
     step: &Step,
 ) -> Result<()> {
-    process::run(command, log, step).context("the kernel cannot be configured")?;
-    let config = files::read_text(&out.join(".config"))?;
-    let lost = kconfig::lost(fragment, &config);
+    let lost = lost_by(command, out, fragment, log, step)?;
     if lost.is_empty() {
         return Ok(());
     }
@@ -437,6 +451,19 @@ fn configured(
             "an option that they depend on is missing in scripts/config/, or this tree does not have them"
         },
     ))
+}
+
+/// As [`configured`], but returns what is not in it.
+fn lost_by(
+    command: &mut Command,
+    out: &Path,
+    fragment: &str,
+    log: &Path,
+    step: &Step,
+) -> Result<Vec<String>> {
+    process::run(command, log, step).context("the kernel cannot be configured")?;
+    let config = files::read_text(&out.join(".config"))?;
+    Ok(kconfig::lost(fragment, &config))
 }
 
 fn plural(count: usize) -> String {
