@@ -96,7 +96,8 @@ fn test(
         let mut row = vec![configuration.name.clone()];
         if configuration.refused.is_some() {
             let step = ctx.ui.step(&name);
-            let (verdict, detail) = Verdict::of(is_refused(ctx, &name, &step));
+            let refused = is_refused(ctx, &configuration.options, &name, &step);
+            let (verdict, detail) = Verdict::of(refused);
             step.end(verdict.word());
             let shown = if verdict == Verdict::Passed {
                 "refused"
@@ -145,10 +146,14 @@ fn test(
     rows
 }
 
-/// Fails unless Kconfig leaves the Rust out.
-fn is_refused(ctx: &Context, name: &str, step: &Step) -> Result<()> {
+/// Fails unless Kconfig lets `options` be, and leaves the Rust out because of them.
+fn is_refused(ctx: &Context, options: &[String], name: &str, step: &Step) -> Result<()> {
     let lost = kernel::refused(ctx, Variant::Rust, &ctx.log(name), step)?;
-    let is_lost = lost.iter().any(|option| option == "CONFIG_KVM_ARM64_RUST=y");
+    let own = |lost: &&String| options.iter().any(|option| lost.starts_with(option));
+    let own = lost.iter().find(own);
+    ensure!(own.is_none(), "Kconfig does not let it be at all: {lost:?}");
+    let rust = "CONFIG_KVM_ARM64_RUST=y";
+    let is_lost = lost.iter().any(|option| option.starts_with(rust));
     ensure!(is_lost, "Kconfig lets it be, and loses {lost:?}");
     Ok(())
 }

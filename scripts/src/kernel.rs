@@ -264,24 +264,41 @@ pub fn discard(ctx: &Context, variant: Variant) -> Result<()> {
 }
 
 /// Options that KVM's code is compiled with besides those of the variants, without a
-/// kernel around it: the name of the test, and of the fragment on top of host.config.
-pub const OTHER_OPTIONS: [(&str, &str); 1] = [("options/least", "least.config")];
+/// kernel around it: the name of the test, the variant, the fragment on top of it, and what
+/// make is told.
+pub const OTHER_OPTIONS: [OtherOptions; 2] = [
+    ("options/least", Variant::Rust, "least.config", &[]),
+    (
+        "options/without-rust",
+        Variant::C,
+        "without-rust.config",
+        // As on a machine that has none of them.
+        &["RUSTC=false", "HOSTRUSTC=false", "BINDGEN=false"],
+    ),
+];
+/// One of [`OTHER_OPTIONS`].
+pub type OtherOptions = (&'static str, Variant, &'static str, &'static [&'static str]);
 
-/// Compiles KVM's code, and checks its objects as each build does, with the options of
-/// `test`, one of [`OTHER_OPTIONS`].
-pub fn build_kvm(ctx: &Context, (test, name): (&str, &str), step: &Step) -> Result<()> {
+/// Compiles KVM's code as one of [`OTHER_OPTIONS`] has it. Where there is Rust in it, its
+/// objects are checked as in each build.
+pub fn build_kvm(
+    ctx: &Context,
+    (test, variant, name, told): OtherOptions,
+    step: &Step,
+) -> Result<()> {
     let tree = tree::prepare(ctx, &source::find(ctx)?)?;
     let out = ctx.cache.join("build").join(test.replace('/', "-"));
     let _lock = Lock::take(&ctx.ui, &files::beside(&out, "lock"), test)?;
     if !out.exists() {
         disk::need(&ctx.cache, KVM_DISK_MIB, test)?;
     }
-    let mut fragment = fragment_of(ctx, Variant::Rust)?;
+    let mut fragment = fragment_of(ctx, variant)?;
     fragment.push_str(&ctx.read_fragment(name)?);
     let log = ctx.log(test);
-    configure(ctx, &tree.path, &out, &fragment, &log, step)?;
+    let mut configure = allnoconfig(ctx, &tree.path, &out, &fragment)?;
+    configured(configure.args(told), &out, &fragment, &log, step)?;
     let mut make = make(ctx, &tree.path, &out);
-    jobs::run(make.arg("arch/arm64/kvm/"), &log, step)
+    jobs::run(make.args(told).arg("arch/arm64/kvm/"), &log, step)
 }
 
 /// Builds the kernel `variant` of a tree that is not that of this checkout as a whole, with

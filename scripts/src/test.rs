@@ -465,7 +465,7 @@ fn prove(ctx: &Context, built: &Built, results: &mut Results) {
 /// Compiles KVM's code with options that no kernel of the tests has.
 fn compile_otherwise(ctx: &Context, results: &mut Results) {
     for options in kernel::OTHER_OPTIONS {
-        let (test, _) = options;
+        let (test, ..) = options;
         let step = ctx.ui.step(test);
         let (verdict, detail) = Verdict::of(kernel::build_kvm(ctx, options, &step));
         step.end(verdict.word());
@@ -518,7 +518,7 @@ fn run_all(
         _ => tracer(ctx, built, results),
     };
     jobs.extend(moves.into_iter().map(Job::Move));
-    // They take seconds, so they come last.
+    // They take less than a host does, so they come last.
     if let Some(tracer) = &tracer {
         jobs.extend(modes.iter().map(|&mode| Job::Trace(mode, tracer)));
     }
