@@ -86,9 +86,19 @@ impl Libvirt {
         let lines: Vec<&str> = log.lines().collect();
         let last = &lines[lines.len().saturating_sub(LAST_LINES)..];
         format!(
-            "{domain} is {state}; QEMU's last words: {}",
+            "{domain} is {state}, its vCPUs at {}; QEMU's last words: {}",
+            self.places(domain),
             last.join("; ")
         )
+    }
+
+    /// The PC of each vCPU of a domain, as QEMU knows them, or why they are not known.
+    fn places(&self, domain: &str) -> String {
+        let monitor = ["qemu-monitor-command", domain, "--hmp", "info registers -a"];
+        match self.virsh(&monitor) {
+            Ok(said) => program_counters(&said).join(" "),
+            Err(error) => format!("an unknown place ({error})"),
+        }
     }
 
     /// Migrates a domain to the server with the address `to`, while it runs. Returns how
@@ -109,5 +119,26 @@ impl Libvirt {
             &stream,
         ])?;
         Ok(start.elapsed())
+    }
+}
+
+/// The program counters in what QEMU says of the registers of a machine.
+fn program_counters(said: &str) -> Vec<String> {
+    let words = said.split_whitespace();
+    words
+        .filter(|word| word.starts_with("PC="))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn program_counters_are_found_among_other_registers() {
+        let said =
+            "CPU#0\n PC=0000000000001234 X00=0000000000000001\nX01=2\n\nCPU#1\n PC=5 X00=6\n";
+        assert_eq!(program_counters(said), ["PC=0000000000001234", "PC=5"]);
     }
 }
