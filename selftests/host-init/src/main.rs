@@ -11,7 +11,7 @@
 //! which is systemd, it is a service, and the path of the plan is its argument.
 
 mod console;
-mod kept_vm;
+mod kept;
 mod plan;
 mod report;
 mod root;
@@ -30,6 +30,7 @@ use nix::sys::utsname::uname;
 use nix::unistd::Pid;
 
 use console::Console;
+use kept::Kept;
 use plan::{Plan, Step};
 use report::{Event, Port};
 use step::Progress;
@@ -91,7 +92,7 @@ fn shut_down() -> Result<()> {
 fn carry_out(plan: &Plan) -> Result<()> {
     let port = Arc::new(Mutex::new(Port::open()?));
     let send = |event: &Event<'_>| send(&port, event);
-    let _vm = kept_vm::create()?;
+    let _kept = Kept::create()?;
 
     let kernel = uname()
         .map(|u| u.release().to_string_lossy().into_owned())
