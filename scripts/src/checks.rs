@@ -481,6 +481,7 @@ mod tests {
     use super::*;
     use crate::earlier::tests::context;
     use crate::explored::Explored;
+    use crate::version;
 
     const TESTS: Check = Check {
         name: "unit-tests/selftests",
@@ -575,9 +576,9 @@ mod tests {
             files::write_atomic(&dir.path().join("cache/source").join(name), text.as_bytes())
                 .unwrap();
         };
-        let version = "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
+        let makefile = version::makefile("7.3.4");
         for folder in ["linux-1", "linux-2"] {
-            put(&format!("{folder}/Makefile"), version);
+            put(&format!("{folder}/Makefile"), &makefile);
         }
         let identities = || -> Vec<(&str, Option<String>)> {
             let lengthy = ALL.iter().filter_map(|check| match &check.run {

@@ -360,7 +360,7 @@ pub fn recall_or_run<T: Serialize + DeserializeOwned>(
 pub mod tests {
     use super::*;
     use crate::kernel::Variant;
-    use crate::version::Version;
+    use crate::version::{self, Version};
     use anyhow::bail;
     use std::cell::Cell;
     use std::time::Duration;
@@ -531,8 +531,7 @@ pub mod tests {
         let write = |name: &str, text: &str| {
             files::write_atomic(&dir.path().join(name), text.as_bytes()).unwrap();
         };
-        let version = "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n";
-        write("tree/Makefile", version);
+        write("tree/Makefile", &version::makefile("7.3.4"));
         let (tree, out) = (dir.path().join("tree"), dir.path().join("rust"));
         let source = Source {
             path: tree.clone(),

@@ -110,11 +110,6 @@ pub fn keep_recording(ctx: &Context, identity: &str, recording: &[u8]) -> Result
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
-
-    fn context(folder: &Path) -> Context {
-        Context::of_test(folder, folder)
-    }
 
     #[test]
     fn a_host_that_breaks_off_or_warns_is_booted_again() {
@@ -132,7 +127,7 @@ mod tests {
     #[test]
     fn recordings_are_kept_by_identity() {
         let dir = tempfile::tempdir().unwrap();
-        let ctx = context(dir.path());
+        let ctx = Context::of_test(dir.path(), dir.path());
         assert!(recall_recording(&ctx, "a").is_none());
         keep_recording(&ctx, "a", b"{}").unwrap();
         assert_eq!(recall_recording(&ctx, "a").unwrap(), b"{}");
@@ -142,7 +137,7 @@ mod tests {
     #[test]
     fn only_flawless_hosts_are_recalled() {
         let dir = tempfile::tempdir().unwrap();
-        let ctx = context(dir.path());
+        let ctx = Context::of_test(dir.path(), dir.path());
         assert!(recall(&ctx, "a").is_none());
         let flawed = Outcome {
             warnings: vec!["WARNING:".into()],

@@ -34,7 +34,7 @@ pub struct Source {
 #[derive(Debug, Clone, Default)]
 pub struct Named {
     /// A tree, `KDIR=`. It comes first.
-    tree: Option<String>,
+    pub tree: Option<String>,
     /// A tarball, `LINUX_TARBALL=`.
     tarball: Option<String>,
 }
@@ -256,7 +256,7 @@ fn record(sources: &Path, key: &str, source: &Source) -> Result<()> {
 mod tests {
     use super::*;
     use crate::earlier::tests::context;
-    use crate::files;
+    use crate::{files, version};
 
     #[test]
     fn the_tree_that_is_named_comes_first() {
@@ -265,11 +265,9 @@ mod tests {
         let put = |name: &str, text: &str| {
             files::write_atomic(&dir.path().join(name), text.as_bytes()).unwrap();
         };
-        let makefile =
-            |of: u32| format!("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = {of}\nEXTRAVERSION =\n");
-        put("cache/source/linux/Makefile", &makefile(4));
+        put("cache/source/linux/Makefile", &version::makefile("7.3.4"));
         put("cache/source/default.json", "{\"folder\":\"linux\"}");
-        put("tree/Makefile", &makefile(5));
+        put("tree/Makefile", &version::makefile("7.3.5"));
         let found = |ctx: &Context| {
             let source = find(ctx).unwrap();
             (source.version.to_string(), source.unpacked)

@@ -159,16 +159,13 @@ pub fn signature(source: &Source) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::version::Version;
+    use crate::version::{self, Version};
 
     #[test]
     fn signature_follows_edits_but_not_build_results() {
         let dir = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
-        put(
-            "Makefile",
-            "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n",
-        );
+        put("Makefile", &version::makefile("7.3.4"));
         let source = Source {
             path: dir.path().to_owned(),
             version: Version::of_tree(dir.path()).unwrap(),

@@ -101,6 +101,18 @@ impl Version {
     }
 }
 
+/// The lines of a kernel's Makefile that say that it is `version`.
+#[cfg(test)]
+pub fn makefile(version: &str) -> String {
+    let (numbers, extra) = version.split_at(version.find('-').unwrap_or(version.len()));
+    let names = ["VERSION", "PATCHLEVEL", "SUBLEVEL"];
+    let mut lines = String::new();
+    for (name, number) in names.into_iter().zip(numbers.split('.')) {
+        lines += &format!("{name} = {number}\n");
+    }
+    lines + &format!("EXTRAVERSION = {extra}\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,31 +123,19 @@ mod tests {
 
     #[test]
     fn releases_of_the_series_pass_and_others_do_not() {
-        let good = version("# SPDX\nVERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n");
+        let good = version(&format!("# SPDX\n{}", makefile("7.3.4")));
         assert_eq!(good.to_string(), "7.3.4");
         assert_eq!(good.untested(), None);
-        let newer = version("VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 9\nEXTRAVERSION =\n");
+        let newer = version(&makefile("7.3.9"));
         newer.check("x").unwrap();
         assert_eq!(
             newer.untested().as_deref(),
             Some("Linux 7.3.9; tested with 7.3.4")
         );
         good.check("x").unwrap();
-        for (text, shown) in [
-            (
-                "VERSION = 7\nPATCHLEVEL = 3\nSUBLEVEL = 0\nEXTRAVERSION = -rc5\n",
-                "7.3.0-rc5",
-            ),
-            (
-                "VERSION = 7\nPATCHLEVEL = 2\nSUBLEVEL = 9\nEXTRAVERSION =\n",
-                "7.2.9",
-            ),
-            (
-                "VERSION = 6\nPATCHLEVEL = 3\nSUBLEVEL = 4\nEXTRAVERSION =\n",
-                "6.3.4",
-            ),
-        ] {
-            let message = version(text).check("KDIR").unwrap_err().to_string();
+        for shown in ["7.3.0-rc5", "7.2.9", "6.3.4"] {
+            let other = version(&makefile(shown));
+            let message = other.check("KDIR").unwrap_err().to_string();
             assert!(
                 message.contains(&format!("KDIR is Linux {shown}; supported: 7.3")),
                 "{message}"

@@ -10,7 +10,7 @@ use crate::{process, table};
 use anyhow::{Context as _, Result};
 use record::Record;
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 /// A commit that touches C that is replaced.
@@ -122,18 +122,6 @@ fn upstream(line: &str) -> Option<&str> {
     (name.len() == 40).then_some(name)
 }
 
-/// The tree of the user.
-fn tree() -> Result<PathBuf> {
-    let tree = std::env::var("KDIR").unwrap_or_default();
-    if tree.is_empty() {
-        return Err(hinted(
-            "no kernel tree is named",
-            "KDIR= takes a git tree of the kernel, with its history",
-        ));
-    }
-    Ok(Path::new(&tree).to_owned())
-}
-
 /// Prints what changed behind `from`, up to `to`. `base` is the kernel that this
 /// is for.
 pub fn distance(ctx: &Context, from: &str, to: &str, base: Option<&str>) -> Result<()> {
@@ -144,7 +132,15 @@ pub fn distance(ctx: &Context, from: &str, to: &str, base: Option<&str>) -> Resu
         ));
     }
     let record = Record::read(&ctx.checkout)?;
-    let history = History { tree: tree()? };
+    let tree = ctx.named.tree.as_deref().ok_or_else(|| {
+        hinted(
+            "no kernel tree is named",
+            "KDIR= takes a git tree of the kernel, with its history",
+        )
+    })?;
+    let history = History {
+        tree: PathBuf::from(tree),
+    };
     let changes = history
         .changes(&record, from, to, base.unwrap_or(from))
         .with_context(|| format!("cannot compare {from} with {to}"))?;

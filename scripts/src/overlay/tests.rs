@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 
 use super::*;
+use crate::version;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
@@ -367,7 +368,7 @@ fn no_program_of_the_build_has_the_name_of_a_folder() {
 fn a_newer_kernel_is_refused_with_what_does_not_apply_to_it() {
     let case = Case::new();
     let refused = |minor: u32| {
-        let makefile = format!("VERSION = 7\nPATCHLEVEL = {minor}\nSUBLEVEL = 0\nEXTRAVERSION =\n");
+        let makefile = version::makefile(&format!("7.{minor}.0"));
         write(case.tree().join("Makefile"), &makefile);
         let before = case.snapshot();
         let supported = supported(&case.here(), &case.tree(), "KDIR=x");
