@@ -13,7 +13,6 @@ use guest_init::report::{self, Event};
 
 use crate::affinity;
 use crate::options::{Options, Vmm};
-use crate::system::System;
 
 /// Lines of a guest that could not be started properly, for the error.
 const LAST_LINES: usize = 8;
@@ -119,11 +118,7 @@ impl Guest {
             started: Instant::now(),
             boot: None,
             last: Vec::new(),
-            machine: match options.vmm {
-                Vmm::Ours => System::Ours,
-                Vmm::Qemu => options.system,
-            }
-            .machine(),
+            machine: options.system.machine(),
         })
     }
 
