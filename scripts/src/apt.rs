@@ -91,6 +91,26 @@ pub fn unpack(architecture: &str) -> Command {
     command
 }
 
+/// As [`unpack`], with `packages`, separated by commas, of [`SUITE`] in `folder`, without the
+/// paths `left_out`.
+pub fn unpack_packages(
+    architecture: &str,
+    packages: &str,
+    left_out: &[&str],
+    folder: &Path,
+) -> Result<Command> {
+    let mut command = unpack(architecture);
+    for path in left_out {
+        command.arg(format!("--dpkgopt=path-exclude={path}"));
+    }
+    command
+        .arg(format!("--include={packages}"))
+        .arg(SUITE)
+        .arg(folder)
+        .arg(format!("deb {} {SUITE} main", mirror()?));
+    Ok(command)
+}
+
 impl Apt {
     /// Sets up apt's private folders in the cache folder.
     pub fn new(ctx: &Context) -> Result<Self> {

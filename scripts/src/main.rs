@@ -309,21 +309,18 @@ impl Command {
 
 fn apply(ctx: &Context, tree: &Path, reverse: bool) -> Result<()> {
     let name = tree.display().to_string();
-    let version = if reverse {
+    let (version, outcome, done, nothing) = if reverse {
         let version = version::Version::of_tree(tree)?;
         version.check(&name)?;
-        version
-    } else {
-        overlay::supported(&ctx.checkout, tree, &name)?
-    };
-    let (outcome, done, nothing) = if reverse {
         (
+            version,
             overlay::reverse(tree)?,
             "reversed",
             "not applied: nothing to reverse",
         )
     } else {
         (
+            overlay::supported(&ctx.checkout, tree, &name)?,
             overlay::apply(tree, &Overlay::read(&ctx.checkout)?)?,
             "applied",
             "already applied",

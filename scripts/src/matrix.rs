@@ -457,6 +457,18 @@ mod tests {
         hosts(level, &programs, checkout).unwrap()
     }
 
+    /// Those of them that have a contest with such guests.
+    fn hosts_with(guests: Guests, level: Level) -> Vec<Spec> {
+        let mut hosts = hosts_of(level);
+        let is_theirs = |step: &Step| step.name == guests.step_name();
+        hosts.retain(|host| host.plan.steps.iter().any(is_theirs));
+        hosts
+    }
+
+    fn names(hosts: &[Spec]) -> Vec<String> {
+        hosts.iter().map(Spec::name).collect()
+    }
+
     #[test]
     fn every_host_can_be_booted() {
         for (cpu, mode) in OTHER_CPUS {
@@ -531,23 +543,14 @@ mod tests {
 
     #[test]
     fn qemu_has_a_guest_wherever_there_is_time() {
-        let guests = |level| {
-            let is_qemu = |step: &Step| step.name == Guests::Qemu.step_name();
-            let has = |host: &Spec| host.plan.steps.iter().any(is_qemu);
-            hosts_of(level).iter().filter(|host| has(host)).count()
-        };
+        let guests = |level| hosts_with(Guests::Qemu, level).len();
         assert_eq!(guests(Level::Normal), 2 * 5);
         assert_eq!(guests(Level::Full), 2 * 9);
     }
 
     #[test]
     fn a_guest_is_a_hypervisor_where_kvm_lets_it() {
-        let hosts = |level| {
-            let is_nested = |step: &Step| step.name == Guests::Nested.step_name();
-            let mut hosts = hosts_of(level);
-            hosts.retain(|host| host.plan.steps.iter().any(is_nested));
-            hosts.iter().map(Spec::name).collect::<Vec<_>>()
-        };
+        let hosts = |level| names(&hosts_with(Guests::Nested, level));
         assert_eq!(hosts(Level::Normal), ["rust-nested-max"]);
         assert_eq!(hosts(Level::Full), ["rust-nested-max", "c-nested-max"]);
     }
@@ -555,9 +558,7 @@ mod tests {
     #[test]
     fn armhf_guests_are_where_they_can_be() {
         let hosts = |level| {
-            let is_armhf = |step: &Step| step.name == Guests::Armhf.step_name();
-            let mut hosts = hosts_of(level);
-            hosts.retain(|host| host.plan.steps.iter().any(is_armhf));
+            let hosts = hosts_with(Guests::Armhf, level);
             assert!(hosts.iter().all(|host| host.cpu.has_aarch32_guests()));
             hosts.len()
         };
@@ -567,14 +568,9 @@ mod tests {
 
     #[test]
     fn a_distributions_guest_is_on_c_and_rust_hosts() {
-        let hosts = |level| {
-            let is_busybox = |step: &Step| step.name == Guests::Busybox.step_name();
-            let mut hosts = hosts_of(level);
-            hosts.retain(|host| host.plan.steps.iter().any(is_busybox));
-            hosts.iter().map(Spec::name).collect::<Vec<_>>()
-        };
-        let names = ["rust-vhe-neoverse-n1", "c-vhe-neoverse-n1"];
-        assert_eq!(hosts(Level::Normal), names);
+        let hosts = |level| names(&hosts_with(Guests::Busybox, level));
+        let normal = ["rust-vhe-neoverse-n1", "c-vhe-neoverse-n1"];
+        assert_eq!(hosts(Level::Normal), normal);
         assert_eq!(hosts(Level::Full).len(), 2 * 3);
     }
 

@@ -71,15 +71,9 @@ impl Packages {
     }
 
     fn unpack(&self, system: &Path, log: &Path, step: &Step) -> Result<()> {
-        let mut command = apt::unpack(self.architecture);
-        command
-            .arg(format!("--dpkgopt=path-exclude={LEFT_OUT}"))
-            .arg(format!("--include={}", self.packages))
-            .arg(apt::SUITE)
-            .arg(system)
-            .arg(format!("deb {} {} main", apt::mirror()?, apt::SUITE));
-        process::run(&mut command, log, step)
-            .with_context(|| format!("cannot unpack {}", self.packages))
+        let (architecture, packages) = (self.architecture, self.packages);
+        let mut command = apt::unpack_packages(architecture, packages, &[LEFT_OUT], system)?;
+        process::run(&mut command, log, step).with_context(|| format!("cannot unpack {packages}"))
     }
 }
 

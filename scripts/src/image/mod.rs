@@ -161,16 +161,8 @@ fn userland(ctx: &Context) -> Result<PathBuf> {
 }
 
 fn unpack_userland(partial: &Path, log: &Path, step: &Step) -> Result<()> {
-    let mut command = apt::unpack("arm64");
-    command
-        .args([
-            "--dpkgopt=path-exclude=/usr/share/doc/*",
-            "--dpkgopt=path-exclude=/usr/share/locale/*",
-        ])
-        .arg(format!("--include={PACKAGES}"))
-        .arg(apt::SUITE)
-        .arg(partial)
-        .arg(format!("deb {} {} main", apt::mirror()?, apt::SUITE));
+    let left_out = ["/usr/share/doc/*", "/usr/share/locale/*"];
+    let mut command = apt::unpack_packages("arm64", PACKAGES, &left_out, partial)?;
     process::run(&mut command, log, step).context("cannot make the arm64 userland")?;
     for unneeded in NOT_NEEDED {
         files::remove_all(&partial.join(unneeded))?;
