@@ -141,7 +141,7 @@ fn mode(lie: Lie) -> Option<u32> {
     }
 }
 
-/// Returns whether a lie is about registers of the guest. For a guest that trusts the host, these
+/// Returns whether a lie is about registers of the guest. For a non-protected guest, these
 /// are the host's only when EL2 was asked for them: at other times the host has old ones, and
 /// telling those would end the guest by itself.
 fn is_of_registers(lie: Lie) -> bool {

@@ -241,8 +241,9 @@ global_asm!(
     // Speculation must not go on here.
     alternative_asm!("dsb nsh\nisb", ".inst 0xd50330ff\nnop", "{SB}"),
 
-    // An exception that has no place in __kvm_ex_table was taken from EL2. X2 to X30 are as they
-    // were then, X0 and X1 on the stack, and what ELR_EL2 was is in the hypervisor's context.
+    // An exception that has no place in __kvm_ex_table was taken from EL2. X0 to X30 are as they
+    // were then, what ELR_EL2 was is in the hypervisor's context, and nothing is on the stack: if a
+    // vCPU is loaded, what becomes its X0 and X1 below is not the guest's. Nothing runs it again.
     ".global __guest_exit_restore_elr_and_panic",
     "__guest_exit_restore_elr_and_panic:",
     "this_cpu x0, kvm_hyp_ctxt, x1",

@@ -44,7 +44,7 @@ impl ExitCode {
     /// An interrupt, or nothing of the guest's that the kernel has to see to.
     pub(crate) const IRQ: Self = Self(bindings::ARM_EXCEPTION_IRQ as u64);
     /// A virtual CPU that cannot go on: it is in an execution state that it must not be in.
-    // Only pKVM says so.
+    // Of Rust code, pKVM's alone says so; the vectors do in every mode (`el2_sync`).
     #[allow(dead_code)]
     pub(crate) const ILLEGAL: Self = Self(bindings::ARM_EXCEPTION_IL as u64);
     /// An SError of the guest.

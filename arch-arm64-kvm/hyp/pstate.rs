@@ -36,8 +36,8 @@ pub(crate) fn to_hw_pstate(pstate: u64) -> u64 {
 /// As [`to_hw_pstate`], of one that asks for EL2 or EL3.
 ///
 /// A guest hypervisor at its virtual EL2 runs at EL1. Whatever else asks for EL2 or EL3 gets EL2
-/// with the IL bit set: the ERET leaves for the guest all the same, and the guest takes an
-/// exception for its illegal execution state at once.
+/// with the IL bit set: the ERET stays at EL2, which takes an exception for its illegal execution
+/// state before any instruction, and the vectors end the run (`el2_sync` in `hyp-entry.S`).
 #[cold]
 #[inline(never)]
 pub(crate) fn from_above_el1(pstate: u64) -> u64 {

@@ -38,7 +38,8 @@ pub(super) fn fixup_guest_exit(
     if is_protected && guest.mode_is_32bit() {
         // Protected guests may not use AArch32 state, and nothing in the architecture keeps a guest
         // from EL0 in that state, where the CPU has it. The host is not to be trusted with
-        // stopping it. This vCPU will not run again unless the VMM makes it anew.
+        // stopping it: each run ends at its first exit. Nothing at EL2 refuses the next one, in
+        // C either.
         guest.invalidate();
         *exit_code = exit_code.replaced_by(ExitCode::ILLEGAL);
     }
@@ -66,7 +67,8 @@ fn handle(guest: &mut GuestContext<'_>, host: &mut HostData<'_>, exit_code: &mut
         Class::IabtLow | Class::WatchptLow => memory::handle_fault(guest),
         Class::DabtLow => memory::handle_data_abort(guest, exit_code),
         Class::Mops => mops::handle(guest),
-        // No guest here has a virtual EL2, and no Apple CPU lacks VHE.
+        // No guest here has a virtual EL2. What Apple CPUs trap by a class of their own is asked
+        // for where the kernel is at EL2, and nowhere else.
         classes_for_the_kernel!() | Class::Eret | Class::AppleImpDef => false,
     }
 }

@@ -2,8 +2,8 @@
 
 //! The host's FP registers, where the kernel runs at EL1.
 //!
-//! pKVM's EL2 saves and restores them itself. So the host cannot tell whether a guest has used FP,
-//! and nothing of a guest's vectors is left in registers that the host could look at.
+//! pKVM's EL2 saves and restores them itself. So the host cannot tell from the CPU whether a guest
+//! has used FP, and nothing of a guest's vectors is left in registers that the host could look at.
 //!
 //! Otherwise the kernel saves them: see `fpsimd`.
 //!

@@ -219,8 +219,11 @@ impl<W: Hyp> Context<'_, W, Guest> {
     /// Returns whether EL1 of the guest is in AArch32 state.
     #[inline(always)]
     pub(crate) fn el1_is_32bit(&self) -> bool {
-        // SAFETY: A field of the vCPU, by the type invariant.
-        let hcr = HCR_EL2::from(unsafe { (*self.vcpu.as_ptr()).arch.hcr_el2 });
+        // SAFETY: A field of the vCPU, by the type invariant. Other bits of it may change meanwhile
+        // (see `hcr_el2()`).
+        let hcr = HCR_EL2::from(unsafe {
+            (&raw const (*self.vcpu.as_ptr()).arch.hcr_el2).read_volatile()
+        });
         let el1_is_64bit: bool = hcr.rw().into();
         !el1_is_64bit
     }
@@ -465,11 +468,12 @@ impl<W: Hyp, O: Owner> Context<'_, W, O> {
     }
 
     /// Sets where the next ERET goes: to the address in memory, with `pstate`, which must not be
-    /// one that leads to EL2 (see `hyp::pstate`).
+    /// one that runs anything at EL2 (see `hyp::pstate`).
     #[inline(always)]
     pub(crate) fn set_return(&self, pstate: SPSR_EL2) {
-        // SAFETY: Code at EL2 does not depend on these until its ERET, and that leaves it: the
-        // caller has seen to the PSTATE. The field is valid.
+        // SAFETY: Code at EL2 does not depend on these until its ERET. That leaves it, or ends in
+        // the vectors for an illegal execution state: the caller has seen to the PSTATE. The field
+        // is valid.
         unsafe {
             W::write_el2(ELR_EL2::from((*self.context.as_ptr()).regs.pc));
             W::write_el2(pstate);

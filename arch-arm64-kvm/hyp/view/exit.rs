@@ -64,7 +64,7 @@ pub(crate) fn set_pstate<W: Hyp>(value: u64) {
 }
 
 /// Returns the ISS that some Apple CPUs leave for a trapped access to the PMU.
-// Only VHE runs on them.
+// Only where the kernel is at EL2.
 #[allow(dead_code)]
 #[inline(always)]
 pub(crate) fn afsr1() -> u64 {
@@ -73,17 +73,17 @@ pub(crate) fn afsr1() -> u64 {
 }
 
 /// Translates `address` as EL1 would for a read. Returns `PAR_EL1`, if there is one.
-/// `ignoring_overlays` is for CPUs that have permission overlays.
+/// `ignoring_permissions` is for CPUs that have permission overlays.
 ///
 /// The guest's own value of that register is kept.
 #[inline(always)]
-pub(crate) fn translate_at_el1(address: u64, ignoring_overlays: bool) -> Option<PAR_EL1> {
+pub(crate) fn translate_at_el1(address: u64, ignoring_permissions: bool) -> Option<PAR_EL1> {
     // SAFETY: EL2 may access PAR_EL1, and with the guest's stage 1 in the CPU, AT uses that. There
-    // is one that ignores overlays where there are any. The hypervisor's vectors handle an
+    // is one that ignores permissions where there are overlays. The hypervisor's vectors handle an
     // exception of it.
     unsafe {
         let kept = sysreg::read_par();
-        let done = sysreg::at_s1e1(address, ignoring_overlays);
+        let done = sysreg::at_s1e1(address, ignoring_permissions);
         let result = done.then(|| sysreg::read_par());
         sysreg::write(kept);
         result

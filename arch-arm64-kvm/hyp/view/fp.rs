@@ -365,14 +365,16 @@ impl<W: Hyp> Context<'_, W, Guest> {
     /// Lets FP instructions of an AArch32 guest trap to EL2, whatever the guest has in `FPEXC`.
     ///
     /// FPEXC.EN comes first: with it clear, they would be undefined to EL1, and never reach EL2.
+    /// `CPTR_EL2` comes later: once it traps FP, the access would trap itself.
     ///
     /// Arm ARM (DDI 0487), "Enabling or disabling of Advanced SIMD and floating-point execution" of
     /// AArch32 state.
     #[inline(always)]
     pub(crate) fn enable_fpexc(&self) {
         const FPEXC_EN: u64 = 1 << 30;
-        // SAFETY: EL2 may write it where there is FP, with an effect on AArch32 state only. The
-        // guest's value is in memory while it does not own the FP registers.
+        // SAFETY: EL2 may write it where there is FP, as long as `CPTR_EL2` does not trap that,
+        // which the caller writes next; with an effect on AArch32 state only. The guest's value is
+        // in memory while it does not own the FP registers.
         unsafe { sysreg::write(FPEXC32_EL2::from(FPEXC_EN)) }
     }
 
@@ -383,10 +385,11 @@ impl<W: Hyp> Context<'_, W, Guest> {
         unsafe { sysreg::write(self.get::<FPEXC32_EL2>()) }
     }
 
-    /// Moves `FPEXC32_EL2` from the CPU to memory.
+    /// Moves `FPEXC32_EL2` from the CPU to memory, after a run of a guest that owns the FP registers.
     #[inline(always)]
     pub(crate) fn save_fpexc32(&mut self) {
-        // SAFETY: EL2 may read it where there is FP.
+        // SAFETY: EL2 may read it where there is FP and `CPTR_EL2` does not trap that: neither what
+        // it was while the guest ran nor what has been written since does.
         self.set(unsafe { sysreg::read::<FPEXC32_EL2>() });
     }
 }

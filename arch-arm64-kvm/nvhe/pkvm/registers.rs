@@ -5,8 +5,8 @@
 //! A context has places for all registers that KVM emulates. EL2 works with few of them: those that
 //! it switches, because the guest has them in the CPU, and those that it looks at to emulate or to
 //! inject something. Only these are copied. The others only the host has a use for, whose copy is
-//! right at any time, so leaving it alone gives the host the same registers as copying all of them
-//! to and fro.
+//! right at any time. C copies all of them to and fro, and so undoes what the host has written to
+//! its own since the exit, such as the overflow of an emulated counter in `PMOVSSET_EL0`.
 //!
 //! What is not in this list must not be used by code at EL2 as a guest's register; a test reads the
 //! C sources to see to that (selftests/simulated-cpu).

@@ -93,8 +93,8 @@ pub fn cpus_have_ras_extn() -> bool {
     alternative_has_cap_likely::<{ bindings::ARM64_HAS_RAS_EXTN }>()
 }
 
-/// Returns whether all CPUs have FEAT_NV2p1, with which a guest hypervisor's accesses to
-/// `CPACR_EL1` and `CNTKCTL_EL1` reach the registers.
+/// Returns whether all CPUs have FEAT_NV2p1, with which `CPACR_EL1` and `CNTKCTL_EL1` keep the bits
+/// that a guest hypervisor with VHE has in them.
 #[inline(always)]
 pub fn cpus_have_nv2p1() -> bool {
     alternative_has_cap_unlikely::<{ bindings::ARM64_HAS_NV2P1 }>()

@@ -191,8 +191,8 @@ pub(crate) fn pmr_sync() {
     }
 }
 
-/// AT of stage 1 as EL1 would access `address`, for a read; with `IGNORING_OVERLAYS` whatever
-/// permission overlays say. Then an ISB, so that `PAR_EL1` can be read.
+/// AT of stage 1 as EL1 would access `address`, for a read; with `IGNORING_PERMISSIONS`
+/// whatever permissions say. Then an ISB, so that `PAR_EL1` can be read.
 ///
 /// Returns false if the instruction itself took an exception, which leaves `PAR_EL1` unknown.
 ///
@@ -200,11 +200,12 @@ pub(crate) fn pmr_sync() {
 ///
 /// The code must run at EL2, in an image whose vectors look into `__kvm_ex_table`.
 #[inline(always)]
-pub(crate) unsafe fn at_s1e1<const IGNORING_OVERLAYS: bool>(address: u64) -> bool {
+pub(crate) unsafe fn at_s1e1<const IGNORING_PERMISSIONS: bool>(address: u64) -> bool {
     let mut failed: u64 = 0;
     // S1E1A is op0 1, op1 0, CRn 7, CRm 9, op2 2; S1E1R is the same with CRm 8, op2 0.
-    // SAFETY: By the safety requirements. An exception is taken at EL2, goes on behind the label 2,
-    // and changes SPSR_EL2 and ELR_EL2 only, which are put back.
+    // SAFETY: By the safety requirements. An exception is taken at EL2 and goes on behind the label
+    // 2. It changes SPSR_EL2 and ELR_EL2, which are put back, and ESR_EL2 and FAR_EL2, which nobody
+    // needs any more: this is called for a fault whose syndrome and address have been read.
     unsafe {
         crate::asm!(
             "mrs {spsr}, spsr_el2
@@ -224,8 +225,8 @@ pub(crate) unsafe fn at_s1e1<const IGNORING_OVERLAYS: bool>(address: u64) -> boo
             elr = out(reg) _,
             address = in(reg) address,
             failed = inout(reg) failed,
-            crm = const if IGNORING_OVERLAYS { 9 } else { 8 },
-            op2 = const if IGNORING_OVERLAYS { 2 } else { 0 },
+            crm = const if IGNORING_PERMISSIONS { 9 } else { 8 },
+            op2 = const if IGNORING_PERMISSIONS { 2 } else { 0 },
             options(nostack, preserves_flags),
         );
     }

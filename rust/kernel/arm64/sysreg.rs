@@ -169,22 +169,22 @@ pub unsafe fn read_par() -> super::registers::PAR_EL1 {
     unsafe { instruction::mrs_par::<super::registers::PAR_EL1>() }.into()
 }
 
-/// Translates `address` as EL1 and stage 1 do, for a read; with `ignoring_overlays` whatever
-/// permission overlays say (AT S1E1A), without, as they do (AT S1E1R). An ISB follows, so that
-/// `PAR_EL1` is there to be read.
+/// Translates `address` as EL1 and stage 1 do, for a read, as AT S1E1R; with
+/// `ignoring_permissions` whatever permissions say, those of overlays included (AT S1E1A). An ISB
+/// follows, so that `PAR_EL1` is there to be read.
 ///
 /// Returns false if the instruction took an exception itself, for instance for an external abort of
 /// the walk. `PAR_EL1` has no meaning then.
 ///
 /// # Safety
 ///
-/// The code must run at EL2, in an image whose vectors look exceptions up in `__kvm_ex_table`, and
-/// with `ignoring_overlays` the CPU must have the instruction.
+/// The code must run at EL2, in an image whose vectors look exceptions up in `__kvm_ex_table`, with
+/// nothing that is still to be read in `ESR_EL2` and `FAR_EL2`, and with `ignoring_permissions` the CPU must have the instruction.
 #[inline(always)]
-pub unsafe fn at_s1e1(address: u64, ignoring_overlays: bool) -> bool {
+pub unsafe fn at_s1e1(address: u64, ignoring_permissions: bool) -> bool {
     // SAFETY: By the safety requirements.
     unsafe {
-        if ignoring_overlays {
+        if ignoring_permissions {
             instruction::at_s1e1::<true>(address)
         } else {
             instruction::at_s1e1::<false>(address)

@@ -18,7 +18,7 @@ pub const ENOUGH: Duration = Duration::from_secs(60);
 /// What the guest is to the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// It trusts the host.
+    /// It is not protected from the host.
     Ordinary,
     /// pKVM protects it from the host.
     Protected,

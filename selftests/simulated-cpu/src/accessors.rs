@@ -106,7 +106,7 @@ unsafe extern "C" fn translate(address: u64) -> bool {
 ///
 /// Nobody calls this.
 #[no_mangle]
-unsafe extern "C" fn translate_ignoring_overlays(address: u64) -> bool {
+unsafe extern "C" fn translate_ignoring_permissions(address: u64) -> bool {
     // SAFETY: Nobody calls this.
     unsafe { at_s1e1(address, true) }
 }

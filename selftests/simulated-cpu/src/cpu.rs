@@ -59,7 +59,7 @@ pub enum Access {
         /// What was to be translated.
         address: u64,
         /// S1E1A, which does not look at permission overlays.
-        ignoring_overlays: bool,
+        ignoring_permissions: bool,
     },
     /// A store of V0 to V31.
     SaveV,
@@ -91,9 +91,13 @@ impl fmt::Display for Access {
             Access::Dmb(option) => write!(f, "dmb {option}"),
             Access::At {
                 address,
-                ignoring_overlays,
+                ignoring_permissions,
             } => {
-                let name = if *ignoring_overlays { "s1e1a" } else { "s1e1r" };
+                let name = if *ignoring_permissions {
+                    "s1e1a"
+                } else {
+                    "s1e1r"
+                };
                 write!(f, "at {name} {address:#x}")
             }
             Access::SaveV => f.write_str("save V"),
@@ -335,10 +339,10 @@ impl Cpu {
         value
     }
 
-    pub(crate) fn at_s1e1(&mut self, address: u64, ignoring_overlays: bool) -> bool {
+    pub(crate) fn at_s1e1(&mut self, address: u64, ignoring_permissions: bool) -> bool {
         self.trace.push(Access::At {
             address,
-            ignoring_overlays,
+            ignoring_permissions,
         });
         match self.translation {
             Translation::Par(value) => {

@@ -122,8 +122,8 @@ pub fn pmr_sync() {
 /// # Safety
 ///
 /// None here; the instruction has some.
-pub unsafe fn at_s1e1<const IGNORING_OVERLAYS: bool>(address: u64) -> bool {
-    Cpu::with_current(|cpu| cpu.at_s1e1(address, IGNORING_OVERLAYS))
+pub unsafe fn at_s1e1<const IGNORING_PERMISSIONS: bool>(address: u64) -> bool {
+    Cpu::with_current(|cpu| cpu.at_s1e1(address, IGNORING_PERMISSIONS))
 }
 
 /// Reads the physical counter.

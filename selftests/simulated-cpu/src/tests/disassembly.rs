@@ -231,7 +231,7 @@ fn check_others(functions: &Functions) {
     );
     for (name, instruction) in [
         ("translate", "at s1e1r, "),
-        ("translate_ignoring_overlays", "at s1e1a, "),
+        ("translate_ignoring_permissions", "at s1e1a, "),
     ] {
         let text = text(functions, name);
         let at = text.iter().position(|i| i.starts_with(instruction));

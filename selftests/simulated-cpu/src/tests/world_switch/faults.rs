@@ -118,7 +118,7 @@ fn faults_have_the_address_that_they_have_in_c() {
                 let translated = host.cpu().trace().contains(&Access::At {
                     address: far,
                     // With permission overlays: all_features() has them.
-                    ignoring_overlays: true,
+                    ignoring_permissions: true,
                 });
                 assert_eq!(translated, expected == Address::Translate, "{context}");
             }
@@ -140,7 +140,7 @@ fn faults_are_translated_without_overlays_where_there_are_none() {
     });
     assert!(host.cpu().trace().contains(&Access::At {
         address: 0x1000,
-        ignoring_overlays: false,
+        ignoring_permissions: false,
     }));
 }
 
