@@ -122,25 +122,25 @@ unsafe extern "C" fn sync_hyp_vcpu_state(hyp_vcpu: *mut bindings::pkvm_hyp_vcpu)
 }
 
 /// Takes the storage for SVE state from `host_vcpu` for `hyp_vcpu`, which is being made of it under
-/// pKVM. Returns 0 or an error.
+/// pKVM. Returns 0 or an error, after which no vCPU is made.
 ///
 /// # Safety
 ///
 /// `hyp_vcpu` must be a vCPU of EL2's that nobody else uses. `host_vcpu` must be what it is made
-/// of, at an address that is good for EL2, and be pinned.
+/// of, at an address that is good for EL2, aligned or not, and be pinned.
 #[export]
 unsafe extern "C" fn pkvm_vcpu_init_sve(
     hyp_vcpu: *mut bindings::pkvm_hyp_vcpu,
     host_vcpu: *mut bindings::kvm_vcpu,
 ) -> c_int {
-    // SAFETY: By the safety requirements, for the time of this call; neither is at NULL.
+    // SAFETY: By the safety requirements, for the time of this call; EL2's is not at NULL.
     let (mut hyp, host) = unsafe {
         (
             VcpuState::new(NonNull::new_unchecked(&raw mut (*hyp_vcpu).vcpu)),
-            VcpuState::new(NonNull::new_unchecked(host_vcpu)),
+            VcpuState::of_host(host_vcpu),
         )
     };
-    match pkvm::sve::init(&mut hyp, &host) {
+    match pkvm::sve::init(&mut hyp, host.as_ref()) {
         Ok(()) => 0,
         Err(error) => error,
     }

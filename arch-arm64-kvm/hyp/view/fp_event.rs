@@ -41,7 +41,7 @@ pub(crate) enum FpEvent {
 #[inline(always)]
 pub(crate) unsafe fn count(vcpu: NonNull<bindings::kvm_vcpu>, event: FpEvent) {
     // SAFETY: Fields of the vCPU, by the safety requirement. Who reads them without a lock finds
-    // the count before or after.
+    // the count before or after; one that is cleared in debugfs meanwhile may not be.
     unsafe {
         let stat = &raw mut (*vcpu.as_ptr()).stat;
         let counter = match event {
@@ -51,6 +51,6 @@ pub(crate) unsafe fn count(vcpu: NonNull<bindings::kvm_vcpu>, event: FpEvent) {
             FpEvent::GuestTaken => &raw mut (*stat).fp_guest_taken,
             FpEvent::GuestPut => &raw mut (*stat).fp_guest_put,
         };
-        counter.write(counter.read().wrapping_add(1));
+        counter.write_volatile(counter.read_volatile().wrapping_add(1));
     }
 }

@@ -50,9 +50,29 @@ macro_rules! fields {
     };
 }
 
-fields! {
+impl<W: Hyp> Context<'_, W, Guest> {
     /// Returns `HCR_EL2` for the guest, as the host wants it.
-    hcr_el2, set_hcr_el2: HCR_EL2 = hcr_el2;
+    #[inline(always)]
+    pub(crate) fn hcr_el2(&self) -> HCR_EL2 {
+        // SAFETY: A field of the vCPU, by the type invariant. Where interrupts come from userspace
+        // (KVM_IRQ_LINE), any thread may set or clear one in it meanwhile: one load has either.
+        HCR_EL2::from(unsafe { (&raw const (*self.vcpu.as_ptr()).arch.hcr_el2).read_volatile() })
+    }
+
+    /// Sets it.
+    // Not every world does.
+    #[allow(dead_code)]
+    #[inline(always)]
+    pub(crate) fn set_hcr_el2(&mut self, value: HCR_EL2) {
+        // SAFETY: As for reading. An interrupt that userspace sets between the two is lost, as it
+        // is in C.
+        unsafe {
+            (&raw mut (*self.vcpu.as_ptr()).arch.hcr_el2).write_volatile(value.into());
+        }
+    }
+}
+
+fields! {
     /// Returns why the guest was left.
     syndrome, set_syndrome: Syndrome = fault.esr_el2;
     /// Returns the faulting address of an abort.

@@ -30,17 +30,20 @@ const EINVAL: Errno = -(bindings::EINVAL as Errno);
 ///
 /// # Errors
 ///
-/// EINVAL for no storage, or a length that is none; EPERM if the host does not share all of it.
+/// EINVAL for no storage, or a length that is none, or where the host's vCPU is not even aligned;
+/// EPERM if the host does not share all of it.
 pub(crate) fn init(
     hyp: &mut VcpuState<'_, KeptByHyp>,
-    host: &VcpuState<'_, KeptByHost>,
+    host: Option<&VcpuState<'_, KeptByHost>>,
 ) -> Result<(), Errno> {
+    // No view is made of such a vCPU later: EL2 makes none of its own from it.
+    let host = host.ok_or(EINVAL)?;
     if !hyp.has_feature(bindings::KVM_ARM_VCPU_SVE) {
         // The host may have said so.
         hyp.set_sve_not_finalized();
         return Ok(());
     }
-    // No longer than EL2 can have it. The host's own vCPU decides what the guest is told.
+    // No longer than EL2 can have it. The host's own vCPU decides what userspace is told.
     let bytes = host.sve_max_vl().min(HostData::host_max_vl().bytes());
     let vl = VectorLength::from_bytes(bytes).ok_or(EINVAL)?;
     let state = host.sve_state().ok_or(EINVAL)?;

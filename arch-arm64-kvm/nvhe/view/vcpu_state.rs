@@ -43,7 +43,8 @@ context_registers! { MDCCINT_EL1 }
 /// # Invariants
 ///
 /// `ptr` is a vCPU of EL2's for `'a`, loaded on this CPU, which nobody else at EL2 uses. Its
-/// `host_vcpu` is memory that the host shares and that EL2 has pinned, for at least as long.
+/// `host_vcpu` is memory that the host shares and that EL2 has pinned, for at least as long, at an
+/// address that a vCPU can have.
 pub(crate) struct HypVcpu<'a> {
     ptr: NonNull<bindings::pkvm_hyp_vcpu>,
     _vcpu: PhantomData<&'a mut bindings::pkvm_hyp_vcpu>,
@@ -58,7 +59,8 @@ impl HypVcpu<'_> {
     /// the view, which must be the only one.
     #[inline(always)]
     pub(crate) unsafe fn from_raw(ptr: *mut bindings::pkvm_hyp_vcpu) -> Self {
-        // INVARIANT: By the safety requirements; EL2 pins the host's vCPU before it makes its own.
+        // INVARIANT: By the safety requirements; EL2 pins the host's vCPU before it makes its own,
+        // and makes none where `VcpuState::of_host` refused the address.
         Self {
             // SAFETY: A vCPU is not at NULL.
             ptr: unsafe { NonNull::new_unchecked(ptr) },
@@ -111,7 +113,7 @@ pub(crate) enum KeptByEither {}
 ///
 /// # Invariants
 ///
-/// `vcpu` is valid for reading and writing for `'a`. Meanwhile the host may write to `KeptByHost`'s
+/// `vcpu` is valid for reading and writing for `'a`, and aligned. Meanwhile the host may write to `KeptByHost`'s
 /// beside this view, and nobody to `KeptByHyp`'s.
 pub(crate) struct VcpuState<'a, K> {
     pub(super) vcpu: NonNull<bindings::kvm_vcpu>,
@@ -177,6 +179,20 @@ pub(crate) enum DebugOwner {
     Host,
     /// The guest.
     Guest,
+}
+
+impl VcpuState<'_, KeptByHost> {
+    /// Makes the view of what the host says is its vCPU, unless none can be at that address.
+    ///
+    /// # Safety
+    ///
+    /// Where one can be, as the type invariant says.
+    #[inline(always)]
+    pub(crate) unsafe fn of_host(vcpu: *mut bindings::kvm_vcpu) -> Option<Self> {
+        let vcpu = NonNull::new(vcpu).filter(|vcpu| vcpu.is_aligned())?;
+        // SAFETY: By the safety requirement; it is aligned.
+        Some(unsafe { Self::new(vcpu) })
+    }
 }
 
 impl<K> VcpuState<'_, K> {

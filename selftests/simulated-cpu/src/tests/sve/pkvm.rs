@@ -45,7 +45,7 @@ impl Vcpus {
         let [host, hyp] = [&raw mut *self.host, &raw mut *self.hyp].map(NonNull::new);
         let (host, hyp) = (host.expect("not NULL"), hyp.expect("not NULL"));
         // SAFETY: They are there, and used by nobody else.
-        let code = || unsafe { sve::init(&mut VcpuState::new(hyp), &VcpuState::new(host)) };
+        let code = || unsafe { sve::init(&mut VcpuState::new(hyp), Some(&VcpuState::new(host))) };
         Cpu::new(Mode::Hvhe).run(code).1
     }
 
@@ -112,6 +112,27 @@ fn b36_what_the_host_says_of_sve_is_checked() {
     let mut vcpus = Vcpus::new(true);
     vcpus.host.arch.sve_state = ptr::null_mut();
     assert_eq!(vcpus.init(), Err(einval));
+}
+
+#[test]
+fn b36_a_vcpu_where_none_can_be_is_refused() {
+    for has_sve in [false, true] {
+        let mut vcpus = Vcpus::new(has_sve);
+        let hyp = NonNull::new(&raw mut *vcpus.hyp).expect("not NULL");
+        for address in [ptr::null_mut(), (&raw mut *vcpus.host).wrapping_byte_add(1)] {
+            // SAFETY: No vCPU can be at the address. EL2's is used by nobody else.
+            let code = || unsafe {
+                sve::init(
+                    &mut VcpuState::new(hyp),
+                    VcpuState::of_host(address).as_ref(),
+                )
+            };
+            let result = Cpu::new(Mode::Hvhe).run(code).1;
+            assert_eq!(result, Err(-(EINVAL as i32)));
+        }
+        assert_eq!(vcpus.pinned(), 0);
+        vcpus.destroy();
+    }
 }
 
 #[test]
