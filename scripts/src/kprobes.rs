@@ -93,6 +93,33 @@ fn judge(functions: &BTreeSet<String>, listed: &BTreeSet<String>) -> Result<()> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files;
+    use std::path::Path;
+
+    /// A tracer may fault, which is an exception that nobody expects, too.
+    #[test]
+    fn what_cannot_be_probed_cannot_be_traced_either() {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let patches = fs::read_dir(scripts.join("../patches")).unwrap();
+        let mut marked = 0;
+        for entry in patches {
+            let text = files::read_text(&entry.unwrap().path()).unwrap();
+            for line in text.lines() {
+                let name = line.strip_prefix("+NOKPROBE_SYMBOL(");
+                let Some(name) = name.and_then(|rest| rest.strip_suffix(");")) else {
+                    continue;
+                };
+                marked += 1;
+                let is_its = |line: &str| {
+                    line.starts_with('+')
+                        && line.contains("notrace ")
+                        && line.contains(&format!(" {name}("))
+                };
+                assert!(text.lines().any(is_its), "{name} can be traced");
+            }
+        }
+        assert!(marked > 0);
+    }
 
     fn set(paths: &[&str]) -> BTreeSet<String> {
         paths.iter().map(|&path| path.to_owned()).collect()
