@@ -59,8 +59,10 @@ pub fn set_up() -> Plan {
     let services = shell(
         "services",
         // The network between servers is a cable between two machines here, and nobody else
-        // hears it: no certificates.
+        // hears it: no certificates. A getty hangs the serial port up when it begins, and who
+        // writes to it already is cut off.
         "rm /usr/sbin/policy-rc.d
+         systemctl mask serial-getty@ttyAMA0.service
          systemctl enable kvm-rust.service systemd-networkd.service libvirtd-tcp.socket
          systemctl mask systemd-networkd-wait-online.service
          echo 'auth_tcp = \"none\"' >>/etc/libvirt/libvirtd.conf
@@ -122,6 +124,8 @@ pub fn migrate(end: End) -> Plan {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::files;
+    use std::path::Path;
 
     #[test]
     fn the_second_server_is_where_the_first_one_looks_for_it() {
@@ -132,6 +136,19 @@ mod tests {
             "{first}"
         );
         assert!(second.ends_with("second --address 10.0.0.2"), "{second}");
+    }
+
+    #[test]
+    fn the_service_has_its_serial_port_to_itself() {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let unit = scripts.join("server/etc/systemd/system/kvm-rust.service");
+        let unit = files::read_text(&unit).unwrap();
+        let port = unit
+            .lines()
+            .find_map(|line| line.strip_prefix("TTYPath=/dev/"));
+        let getty = format!("systemctl mask serial-getty@{}.service", port.unwrap());
+        let argv = set_up().steps.pop().unwrap().argv;
+        assert!(argv.iter().any(|word| word.contains(&getty)), "{argv:?}");
     }
 
     #[test]

@@ -127,13 +127,14 @@ pub fn run(options: &Options) -> Result<()> {
     let limit = Duration::from_secs(options.limit);
     let libvirt = Libvirt::at(&options.address);
     libvirt.wait(limit)?;
-    let second = Second::wait(&options.second, limit)?;
+    let mut second = Second::wait(&options.second, limit)?;
     let guest = Guest::listen(&format!("{}:{}", options.address, options.console))?;
     libvirt.define(&options.domain)?;
     libvirt.start(&options.name)?;
     let boot = guest
         .wait_for_boot(limit)
         .with_context(|| libvirt.describe(&options.name))?;
+    second.begin()?;
     let tasks = Tasks::start();
     let stays = journeys(options, &guest)?;
     libvirt.destroy(&options.name)?;
