@@ -43,7 +43,7 @@ help:
 	@echo '                 MODE, CPU and EXIT as above, with further exits: first-sve, vcpu-switch,'
 	@echo '                 ipi, run-idle, run-fp, run-idle-fp-guest, run-fp-fp-guest'
 	@echo '                 OUTPUT=folder of bench.json and pictures of it'
-	@echo 'make mutation    change the logic in many small ways, each of which a test must notice'
+	@echo 'make mutation    change the logic in many small ways, which tests must notice'
 	@echo 'make mutation-hosts  the same with booted hosts as the judge, for COUNT of the changes'
 	@echo 'make soak        everything at once, in all modes in turn, for HOURS in all; SEED=number'
 	@echo '                 does again what a failure names, as far as a seed can'

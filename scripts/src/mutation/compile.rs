@@ -49,7 +49,7 @@ struct Message {
 }
 
 /// Compiles the copy with `mutants`, but for those that turn out to be unviable.
-pub fn compile(copy: &ChangedCopy<'_>, mutants: &[Mutant], step: &Step) -> Result<Compiled> {
+pub fn compile(copy: &ChangedCopy<'_>, mutants: &[&Mutant], step: &Step) -> Result<Compiled> {
     let mut unviable = BTreeSet::new();
     loop {
         step.at(&format!("{} mutants do not compile", unviable.len()));
@@ -90,7 +90,7 @@ pub fn compile(copy: &ChangedCopy<'_>, mutants: &[Mutant], step: &Step) -> Resul
 /// Puts the mutants that may be viable into the copy.
 fn write(
     copy: &ChangedCopy<'_>,
-    mutants: &[Mutant],
+    mutants: &[&Mutant],
     unviable: &BTreeSet<u32>,
 ) -> Result<BTreeMap<PathBuf, Rewritten>> {
     let mut of_file: BTreeMap<&Path, Vec<&Mutant>> = BTreeMap::new();

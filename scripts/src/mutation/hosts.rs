@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 //! Booted hosts as the judge: a set of the mutants, each in a kernel of its own. It
-//! says how much of what the simulated CPU notices a real kernel notices, too.
+//! says how much of what the simulated CPU notices a real kernel notices, too. What no
+//! host notices, a test on the simulated CPU must, or it has to be explained.
 
 use super::build::{Builder, Built as BuiltMutant};
-use super::survivors::{self, Survivor};
-use super::{mutants, Mutant};
+use super::judge;
+use super::survivors;
+use super::{mutants, on_the_simulated_cpu, Mutant};
 use crate::boot::{self, Host, Outcome};
 use crate::compare;
 use crate::console::{self, CaseOutcome};
@@ -27,9 +29,6 @@ use std::sync::Mutex;
 
 /// Hosts that run at the same time.
 const SIDE_BY_SIDE: usize = 2;
-/// The share of mutants that must be noticed, in percent: what a host does in its
-/// minute is not all that there is.
-const MUST_REACH: u64 = 60;
 
 /// What became of a mutant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,8 +41,10 @@ enum Judgement {
     Refused,
     /// A host in this mode noticed, in this way.
     Noticed(Mode, String),
-    /// No host noticed.
-    Survived,
+    /// No host noticed, but this test on the simulated CPU.
+    Simulated(String),
+    /// Nobody noticed. True if that is explained.
+    Survived { explained: bool },
 }
 
 /// What became of a set of mutants, for the page of results.
@@ -59,8 +60,12 @@ pub struct Report {
     pub refused: u64,
     /// Those that hosts noticed, by mode.
     pub noticed: BTreeMap<String, u64>,
-    /// Those that no host noticed.
+    /// Those that no host noticed, but a test on the simulated CPU.
+    pub simulated: u64,
+    /// Those that nobody noticed.
     pub survived: u64,
+    /// Those of them that are explained.
+    pub explained: u64,
     /// Those that compile to the same code.
     pub same: u64,
     /// Those that do not compile.
@@ -75,33 +80,39 @@ impl Report {
                 Judgement::Unviable => report.unviable += 1,
                 Judgement::Same => report.same += 1,
                 Judgement::Refused => report.refused += 1,
-                Judgement::Survived => report.survived += 1,
                 Judgement::Noticed(mode, _) => {
                     *report.noticed.entry(mode.name().to_owned()).or_default() += 1;
+                }
+                Judgement::Simulated(_) => report.simulated += 1,
+                Judgement::Survived { explained } => {
+                    report.survived += 1;
+                    report.explained += u64::from(*explained);
                 }
             }
         }
         report
     }
 
-    /// How many were noticed.
+    /// How many the build or a host noticed.
     pub fn killed(&self) -> u64 {
         self.refused + self.noticed.values().sum::<u64>()
     }
 
     /// How many could have been noticed.
     pub fn viable(&self) -> u64 {
-        self.killed() + self.survived
+        self.killed() + self.simulated + self.survived
     }
 
+    /// Whether hosts notice mutants at all, and each that they do not is noticed by a test or
+    /// explained. What share it is that they notice, is what this is there to find out.
     fn held(&self) -> bool {
-        self.viable() > 0 && self.killed() * 100 >= self.viable() * MUST_REACH
+        self.killed() > 0 && self.survived == self.explained
     }
 }
 
 /// The file with the last report.
 pub fn report_file(ctx: &Context) -> PathBuf {
-    ctx.result("mutation-hosts.json")
+    ctx.result("mutation-on-hosts.json")
 }
 
 /// The modes in which a host comes to the code of a file, the likeliest first.
@@ -128,23 +139,49 @@ fn choose(mutants: &[Mutant], count: usize) -> Vec<&Mutant> {
     chosen
 }
 
-/// Has hosts judge `count` of the mutants of the files with `only` in their names.
-/// True if enough are noticed.
+/// Has hosts judge `count` of the mutants of the files with `only` in their names. True if
+/// what they do not notice is noticed by a test or explained.
 pub fn run(ctx: &Context, only: &str, count: usize) -> Result<bool> {
     let listed = survivors::read(&ctx.checkout)?;
     let mutants = mutants(ctx, only)?;
     let chosen = choose(&mutants, count);
+    let by_hosts = on_hosts(ctx, &chosen)?;
+    let pairs = chosen.iter().copied().zip(&by_hosts);
+    let unnoticed = pairs.filter(|(_, judgement)| judgement.is_none());
+    let unnoticed: Vec<&Mutant> = unnoticed.map(|(mutant, _)| mutant).collect();
+    let mut by_tests = BTreeMap::new();
+    if !unnoticed.is_empty() {
+        for (mutant, judgement) in on_the_simulated_cpu(ctx, &unnoticed)? {
+            by_tests.insert(mutant.number, judgement);
+        }
+    }
+    let judgement = |(mutant, by_hosts): (&Mutant, Option<Judgement>)| {
+        by_hosts.unwrap_or_else(|| match by_tests.remove(&mutant.number) {
+            Some(judge::Judgement::Killed(test)) => Judgement::Simulated(test),
+            _ => Judgement::Survived {
+                explained: listed.iter().any(|survivor| survivor.is(mutant)),
+            },
+        })
+    };
+    let pairs = chosen.iter().copied().zip(by_hosts);
+    let judgements: Vec<Judgement> = pairs.map(judgement).collect();
+    let judged: Vec<_> = chosen.into_iter().zip(judgements).collect();
+    conclude(ctx, only, mutants.len(), &judged)
+}
+
+/// Has hosts judge mutants: none for each that no host notices.
+fn on_hosts(ctx: &Context, chosen: &[&Mutant]) -> Result<Vec<Option<Judgement>>> {
     let built = Built::new(ctx, &[Variant::Rust], false)?;
 
     let step = ctx.ui.step("kernel without a mutant");
     let (builder, unchanged) = Builder::new(ctx, &step)?;
     step.end("built");
-    let hosts = Hosts::new(ctx, &built, &chosen, &unchanged)?;
+    let hosts = Hosts::new(ctx, &built, chosen, &unchanged)?;
     let builder = Mutex::new(builder);
 
     let step = ctx.ui.step(&format!("{} mutants on hosts", chosen.len()));
     let tried = AtomicUsize::new(0);
-    let judgements = side_by_side(chosen.clone(), SIDE_BY_SIDE, |mutant| {
+    let judgements = side_by_side(chosen.to_vec(), SIDE_BY_SIDE, |mutant| {
         // Who panicked has left a build folder that is put in order all the same.
         let builder = || builder.lock().unwrap_or_else(|e| e.into_inner());
         let judgement = hosts.judge(mutant, || builder().build(mutant, &step), &step);
@@ -153,9 +190,7 @@ pub fn run(ctx: &Context, only: &str, count: usize) -> Result<bool> {
         judgement
     });
     step.end("tried");
-    let judgements = judgements.into_iter().collect::<Result<Vec<_>>>()?;
-    let judged: Vec<_> = chosen.into_iter().zip(judgements).collect();
-    conclude(ctx, only, mutants.len(), &judged, &listed)
+    judgements.into_iter().collect()
 }
 
 /// The hosts, and what they do without a mutant.
@@ -217,25 +252,26 @@ impl<'a> Hosts<'a> {
         Ok((spec.plan, outcome))
     }
 
+    /// None if no host notices it.
     fn judge(
         &self,
         mutant: &Mutant,
         build: impl FnOnce() -> Result<BuiltMutant>,
         step: &Step,
-    ) -> Result<Judgement> {
+    ) -> Result<Option<Judgement>> {
         let image = match build()? {
-            BuiltMutant::Unviable => return Ok(Judgement::Unviable),
-            BuiltMutant::Same => return Ok(Judgement::Same),
-            BuiltMutant::Refused => return Ok(Judgement::Refused),
+            BuiltMutant::Unviable => return Ok(Some(Judgement::Unviable)),
+            BuiltMutant::Same => return Ok(Some(Judgement::Same)),
+            BuiltMutant::Refused => return Ok(Some(Judgement::Refused)),
             BuiltMutant::Image(image) => image,
         };
-        let mut judgement = Judgement::Survived;
+        let mut judgement = None;
         for &mode in modes(&mutant.file()) {
             let name = mutant.number.to_string();
             let (plan, outcome) = self.boot(&name, mode, &image, step)?;
             let without = self.without.get(&mode).context("booted without a mutant")?;
             if let Some(how) = noticed(&plan, &outcome, without) {
-                judgement = Judgement::Noticed(mode, how);
+                judgement = Some(Judgement::Noticed(mode, how));
                 break;
             }
         }
@@ -285,22 +321,17 @@ fn noticed(plan: &Plan, outcome: &Outcome, without: &Outcome) -> Option<String> 
 }
 
 /// Prints what came of it.
-fn conclude(
-    ctx: &Context,
-    only: &str,
-    of: usize,
-    judged: &[(&Mutant, Judgement)],
-    listed: &[Survivor],
-) -> Result<bool> {
-    let mut rows: BTreeMap<String, [usize; 5]> = BTreeMap::new();
+fn conclude(ctx: &Context, only: &str, of: usize, judged: &[(&Mutant, Judgement)]) -> Result<bool> {
+    let mut rows: BTreeMap<String, [usize; 6]> = BTreeMap::new();
     for (mutant, judgement) in judged {
         let row = rows.entry(mutant.file()).or_default();
         row[match judgement {
             Judgement::Refused => 0,
             Judgement::Noticed(..) => 1,
-            Judgement::Survived => 2,
-            Judgement::Same => 3,
-            Judgement::Unviable => 4,
+            Judgement::Simulated(_) => 2,
+            Judgement::Survived { .. } => 3,
+            Judgement::Same => 4,
+            Judgement::Unviable => 5,
         }] += 1;
         let (title, log) = (mutant.title(), ctx.logs.display());
         match judgement {
@@ -311,10 +342,12 @@ fn conclude(
                 let number = mutant.number;
                 println!("noticed by the build: {title}: {log}/mutants/{number}-link.log");
             }
-            Judgement::Survived => {
-                let known = listed.iter().any(|survivor| survivor.is(mutant));
-                let known = if known { " (explained)" } else { "" };
-                println!("survived{known}: {title}");
+            Judgement::Simulated(how) => {
+                println!("noticed on the simulated CPU alone: {title}: {how}");
+            }
+            Judgement::Survived { explained } => {
+                let explained = if *explained { " (explained)" } else { "" };
+                println!("survived{explained}: {title}");
             }
             Judgement::Same | Judgement::Unviable => {}
         }
@@ -323,6 +356,7 @@ fn conclude(
         "mutated",
         "noticed by the build",
         "by a host",
+        "by a test alone",
         "survived",
         "same code",
         "do not compile",
@@ -344,11 +378,15 @@ fn conclude(
     };
     println!(
         "{} of {} viable mutants noticed by booted hosts ({:.1} %), {} of them by the build; \
-         {} compile to the same code, {} do not compile",
+         {} more by tests on the simulated CPU, {} survived, {} of them explained; {} compile to \
+         the same code, {} do not compile",
         report.killed(),
         report.viable(),
         100.0 * report.killed() as f64 / report.viable().max(1) as f64,
         report.refused,
+        report.simulated,
+        report.survived,
+        report.explained,
         report.same,
         report.unviable
     );
@@ -451,12 +489,17 @@ mod tests {
     }
 
     #[test]
-    fn the_share_is_of_those_that_are_viable() {
+    fn what_hosts_do_not_notice_somebody_else_must() {
         let held = |judgements: &[Judgement]| Report::count(judgements.iter()).held();
         let noticed = Judgement::Noticed(Mode::Vhe, "x".to_owned());
+        let simulated = Judgement::Simulated("tests::x".to_owned());
+        let survived = |explained| Judgement::Survived { explained };
+        // Hosts that notice nothing are no judge.
         assert!(!held(&[Judgement::Same, Judgement::Unviable]));
+        assert!(!held(&[simulated.clone(), survived(true)]));
         assert!(held(&[Judgement::Refused, Judgement::Same]));
         assert!(held(&[noticed.clone(), Judgement::Unviable]));
-        assert!(!held(&[noticed, Judgement::Survived]));
+        assert!(held(&[noticed.clone(), simulated, survived(true)]));
+        assert!(!held(&[noticed, survived(true), survived(false)]));
     }
 }

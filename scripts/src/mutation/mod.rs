@@ -28,6 +28,7 @@ use judge::{Judge, Judgement};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use survivors::Survivor;
 
 /// The share of viable mutants that must be killed, in percent.
@@ -141,10 +142,20 @@ fn mutants(ctx: &Context, only: &str) -> Result<Vec<Mutant>> {
 pub fn run(ctx: &Context, only: &str) -> Result<bool> {
     let listed = survivors::read(&ctx.checkout)?;
     let mutants = mutants(ctx, only)?;
+    let all: Vec<&Mutant> = mutants.iter().collect();
+    let judged = on_the_simulated_cpu(ctx, &all)?;
+    conclude(ctx, only, &mutants, &judged, &listed)
+}
+
+/// Has the tests on the simulated CPU judge those of `mutants` that compile.
+fn on_the_simulated_cpu<'m>(
+    ctx: &Context,
+    mutants: &[&'m Mutant],
+) -> Result<Vec<(&'m Mutant, Judgement)>> {
     let copy = ChangedCopy::new(ctx, "mutation")?;
 
     let step = ctx.ui.step(&format!("{} mutants", mutants.len()));
-    let compiled = compile::compile(&copy, &mutants, &step)?;
+    let compiled = compile::compile(&copy, mutants, &step)?;
     step.end(&format!(
         "{} compile",
         mutants.len() - compiled.unviable.len()
@@ -157,20 +168,19 @@ pub fn run(ctx: &Context, only: &str) -> Result<bool> {
     let step = ctx.ui.step("tests with each mutant tried");
     let viable: Vec<&Mutant> = mutants
         .iter()
+        .copied()
         .filter(|mutant| !compiled.unviable.contains(&mutant.number))
         .collect();
-    let tried = std::sync::atomic::AtomicUsize::new(0);
+    let tried = AtomicUsize::new(0);
     let judgements = side_by_side(viable.clone(), context::cpus(), |mutant| {
-        let count = tried.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let count = tried.fetch_add(1, Ordering::Relaxed);
         step.at(&format!("{count} of {}", viable.len()));
         judge.judge(mutant.number)
     })
     .into_iter()
     .collect::<Result<Vec<_>>>()?;
     step.end("tried");
-
-    let judged: Vec<(&Mutant, Judgement)> = viable.into_iter().zip(judgements).collect();
-    conclude(ctx, only, &mutants, &judged, &listed)
+    Ok(viable.into_iter().zip(judgements).collect())
 }
 
 /// Prints what came of it.

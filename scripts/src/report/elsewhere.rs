@@ -121,7 +121,7 @@ impl Mutation {
 /// What hosts noticed of mutations, if `folder` has that.
 pub fn mutation_on_hosts(folder: &Path) -> Result<Option<HostsReport>> {
     let command = super::MUTATION_HOSTS_COMMAND;
-    read(&folder.join("mutation-hosts.json"), command)
+    read(&folder.join("mutation-on-hosts.json"), command)
 }
 
 impl Soak {
