@@ -262,8 +262,8 @@ pub fn count(level: Level) -> usize {
     let twins = 2 * (Mode::ALL.len() + OTHER_CPUS.len());
     match level {
         Level::Quick => 1,
-        Level::Normal => twins + 3 + lengths_and_modes(false).len(),
-        Level::Full => twins + 2 + 2 * Mode::ALL.len() + lengths_and_modes(true).len(),
+        Level::Normal => twins + 4 + lengths_and_modes(false).len(),
+        Level::Full => twins + 3 + 2 * Mode::ALL.len() + lengths_and_modes(true).len(),
     }
 }
 
@@ -327,6 +327,14 @@ pub fn of_series(variant: Variant, mode: Mode, has_driver: bool) -> Spec {
         }
     }
     spec(variant, mode, Cpu::Max, steps)
+}
+
+/// pKVM on a CPU without VHE. On max it runs with the E2H layout of the registers, as hVHE does.
+fn pkvm_without_vhe(seconds: u64) -> Spec {
+    let mode = Mode::Protected;
+    let mut steps = contests(mode, seconds, 240);
+    steps.extend(syndromes(mode));
+    spec(Variant::Rust, mode, Cpu::CortexA57, steps)
 }
 
 /// The modes in which guests with SVE differ; nested is VHE.
@@ -426,6 +434,7 @@ pub fn hosts(level: Level, programs: &Programs, checkout: &Path) -> Result<Vec<S
             hosts.push(spec(variant, mode, cpu, steps));
         }
     }
+    hosts.push(pkvm_without_vhe(seconds));
     hosts.extend(with_vector_lengths(full));
     if full {
         hosts.extend(Mode::ALL.map(soaked));
