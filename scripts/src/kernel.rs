@@ -263,37 +263,47 @@ pub fn discard(ctx: &Context, variant: Variant) -> Result<()> {
     files::remove_all(&out)
 }
 
-/// Options that KVM's code is compiled with besides those of the variants, without a
-/// kernel around it: the name of the test, the variant, the fragment on top of it, and what
-/// make is told.
-pub const OTHER_OPTIONS: [OtherOptions; 2] = [
-    ("options/least", Variant::Rust, "least.config", &[]),
-    (
-        "options/without-rust",
-        Variant::C,
-        "without-rust.config",
-        // As on a machine that has none of them.
-        &["RUSTC=false", "HOSTRUSTC=false", "BINDGEN=false"],
-    ),
-];
-/// One of [`OTHER_OPTIONS`].
-pub type OtherOptions = (&'static str, Variant, &'static str, &'static [&'static str]);
+/// Options that KVM's code is compiled with, without a kernel around it.
+#[derive(Debug, Clone, Copy)]
+pub struct OtherOptions {
+    /// The name of the test.
+    pub test: &'static str,
+    variant: Variant,
+    /// The fragment on top of the variant's.
+    fragment: &'static str,
+    /// What make is told.
+    told: &'static [&'static str],
+}
 
-/// Compiles KVM's code as one of [`OTHER_OPTIONS`] has it. Where there is Rust in it, its
+/// Those besides the options of the variants.
+pub const OTHER_OPTIONS: [OtherOptions; 2] = [
+    OtherOptions {
+        test: "options/least",
+        variant: Variant::Rust,
+        fragment: "least.config",
+        told: &[],
+    },
+    OtherOptions {
+        test: "options/without-rust",
+        variant: Variant::C,
+        fragment: "without-rust.config",
+        // As on a machine that has none of them.
+        told: &["RUSTC=false", "HOSTRUSTC=false", "BINDGEN=false"],
+    },
+];
+
+/// Compiles KVM's code with one of [`OTHER_OPTIONS`]. Where there is Rust in it, its
 /// objects are checked as in each build.
-pub fn build_kvm(
-    ctx: &Context,
-    (test, variant, name, told): OtherOptions,
-    step: &Step,
-) -> Result<()> {
+pub fn build_kvm(ctx: &Context, options: OtherOptions, step: &Step) -> Result<()> {
+    let OtherOptions { test, told, .. } = options;
     let tree = tree::prepare(ctx, &source::find(ctx)?)?;
     let out = ctx.cache.join("build").join(test.replace('/', "-"));
     let _lock = Lock::take(&ctx.ui, &files::beside(&out, "lock"), test)?;
     if !out.exists() {
         disk::need(&ctx.cache, KVM_DISK_MIB, test)?;
     }
-    let mut fragment = fragment_of(ctx, variant)?;
-    fragment.push_str(&ctx.read_fragment(name)?);
+    let mut fragment = fragment_of(ctx, options.variant)?;
+    fragment.push_str(&ctx.read_fragment(options.fragment)?);
     let log = ctx.log(test);
     let mut configure = allnoconfig(ctx, &tree.path, &out, &fragment)?;
     configured(configure.args(told), &out, &fragment, &log, step)?;

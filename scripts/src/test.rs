@@ -465,11 +465,10 @@ fn prove(ctx: &Context, built: &Built, results: &mut Results) {
 /// Compiles KVM's code with options that no kernel of the tests has.
 fn compile_otherwise(ctx: &Context, results: &mut Results) {
     for options in kernel::OTHER_OPTIONS {
-        let (test, ..) = options;
-        let step = ctx.ui.step(test);
+        let step = ctx.ui.step(options.test);
         let (verdict, detail) = Verdict::of(kernel::build_kvm(ctx, options, &step));
         step.end(verdict.word());
-        results.add(&ctx.ui, test, verdict, &detail);
+        results.add(&ctx.ui, options.test, verdict, &detail);
     }
 }
 
