@@ -33,6 +33,13 @@ machine_apt_settings() {
 	apt-config dump 2>/dev/null | grep -iE '^Acquire::(http|https)::?.*(proxy|CAInfo|Verify)' || true
 }
 
+# Succeeds unless the tool root has something of its own where the folder $1 is.
+can_be_shown() {
+	case ${1%/}/ in
+	/ | /root/ | /bin/* | /boot/* | /dev/* | /etc/* | /lib/* | /lib32/* | /lib64/* | /libx32/* | /proc/* | /run/* | /sbin/* | /sys/* | /usr/* | /var/*) return 1 ;;
+	esac
+}
+
 # Runs "$@" as root in a mount namespace of its own: really root where the
 # caller is, otherwise root of a user namespace that maps the caller's
 # subordinate ids. Mounts made there end with the namespace.
