@@ -13,8 +13,10 @@ use std::path::{Path, PathBuf};
 
 /// Name of the file.
 const NAME: &str = "rust-project.json";
-/// The crates that ours are compiled with.
-const WITH: [&str; 5] = ["core", "kernel", "pin_init", "zerocopy", "zerocopy_derive"];
+/// The crates that ours are compiled with, besides those of [`LIBRARY`].
+const WITH: [&str; 4] = ["kernel", "pin_init", "zerocopy", "zerocopy_derive"];
+/// The sources of Rust's own crates, in the folder of the compiler.
+const LIBRARY: &str = "lib/rustlib/src/rust/library";
 /// The one whose configuration is the kernel's.
 const KERNEL: &str = "kernel";
 
@@ -46,20 +48,39 @@ fn of_the_kernel(ctx: &Context, kernel: &Kernel) -> Result<String> {
     files::read_text(&kernel.folder().join(NAME))
 }
 
-/// `project` with our crates, and with the sources of the standard library below `root`.
+/// `project` with our crates, and with the sources of Rust's own crates below `root`.
+///
+/// rust-analyzer looks for what primitive types can do in the crates of `sysroot_src` alone, and
+/// gives these to each crate (rust-analyzer pull request 21282). Linux 7.3 lists them among its
+/// own, where they are others: nothing may depend on those.
 fn with_ours(mut project: Value, checkout: &Path, root: &str) -> Result<Value> {
-    for key in ["sysroot", "sysroot_src"] {
-        if let Some(path) = project[key].as_str() {
-            project[key] = below(root, path).into();
-        }
-    }
+    let sysroot = project["sysroot"].as_str();
+    let sysroot = below(root, sysroot.context("the kernel names no sysroot")?);
+    let library = format!("{sysroot}/{LIBRARY}");
+    project["sysroot"] = sysroot.into();
+    project["sysroot_src"] = library.clone().into();
     let crates = project["crates"].as_array_mut();
     let crates = crates.context("the kernel names no crates")?;
-    for each in &mut *crates {
+    let mut of_library = Vec::new();
+    for (index, each) in crates.iter_mut().enumerate() {
         let path = each["root_module"].as_str().unwrap_or_default();
-        // In a folder of the compiler's, not in that of the kernel.
-        if path.contains("/lib/rustlib/") {
+        if path.contains(LIBRARY) {
             each["root_module"] = below(root, path).into();
+            of_library.push(index as u64);
+        }
+    }
+    for each in &mut *crates {
+        let Some(deps) = each["deps"].as_array_mut() else {
+            continue;
+        };
+        // What the kernel tells rustc by the command line.
+        let is_of_the_kernel = !deps.iter().any(|dep| dep["name"] == "std");
+        deps.retain(|dep| {
+            let index = dep["crate"].as_u64();
+            !index.is_some_and(|index| of_library.contains(&index))
+        });
+        if is_of_the_kernel && each["is_proc_macro"] != true {
+            each["crate_attrs"] = no_std();
         }
     }
     let index = |name: &str| {
@@ -77,11 +98,16 @@ fn with_ours(mut project: Value, checkout: &Path, root: &str) -> Result<Value> {
             "is_workspace_member": true,
             "deps": deps,
             "cfg": cfg,
+            "crate_attrs": no_std(),
             "edition": "2021",
             "env": {"RUST_MODFILE": "This is only for rust-analyzer"},
         }));
     }
     Ok(project)
+}
+
+fn no_std() -> Value {
+    json!(["no_std"])
 }
 
 fn below(root: &str, path: &str) -> String {
@@ -103,7 +129,12 @@ mod tests {
         ));
         let mut kernel = named("kernel", "/tree/rust/kernel/lib.rs");
         kernel["cfg"] = json!(["CONFIG_KVM"]);
+        kernel["deps"] = json!([{"crate": 0, "name": "pin_init"}, {"crate": 3, "name": "core"}]);
         crates.push(kernel);
+        let mut macros = named("macros", "/tree/rust/macros/lib.rs");
+        macros["is_proc_macro"] = true.into();
+        macros["deps"] = json!([{"crate": 3, "name": "core"}]);
+        crates.push(macros);
         json!({"crates": crates, "sysroot": "/usr"})
     }
 
@@ -123,7 +154,22 @@ mod tests {
                 assert_eq!(crates[index]["display_name"], dep["name"]);
             }
             assert_eq!(deps.len(), WITH.len());
+            assert_eq!(found["crate_attrs"], json!(["no_std"]));
         }
+    }
+
+    #[test]
+    fn rusts_own_crates_are_those_that_rust_analyzer_takes_for_them() {
+        let project = with_ours(kernels(), Path::new("/checkout"), "/root").unwrap();
+        let library = "/root/usr/lib/rustlib/src/rust/library";
+        assert_eq!(project["sysroot_src"], library);
+        let [.., kernel, macros] = &project["crates"].as_array().unwrap()[..6] else {
+            panic!("fewer crates than before");
+        };
+        assert_eq!(kernel["deps"], json!([{"crate": 0, "name": "pin_init"}]));
+        assert_eq!(kernel["crate_attrs"], json!(["no_std"]));
+        assert_eq!(macros["deps"], json!([]));
+        assert_eq!(macros["crate_attrs"], Value::Null, "it runs on the machine");
     }
 
     #[test]
@@ -140,7 +186,8 @@ mod tests {
 
     #[test]
     fn another_list_of_crates_is_an_error() {
-        let error = with_ours(json!({"crates": []}), Path::new("/"), "").unwrap_err();
+        let none = json!({"crates": [], "sysroot": "/usr"});
+        let error = with_ours(none, Path::new("/"), "").unwrap_err();
         assert!(error.to_string().contains("no crate kernel"));
     }
 }
