@@ -219,12 +219,7 @@ impl<W: Hyp> Context<'_, W, Guest> {
     /// Returns whether EL1 of the guest is in AArch32 state.
     #[inline(always)]
     pub(crate) fn el1_is_32bit(&self) -> bool {
-        // SAFETY: A field of the vCPU, by the type invariant. Other bits of it may change meanwhile
-        // (see `hcr_el2()`).
-        let hcr = HCR_EL2::from(unsafe {
-            (&raw const (*self.vcpu.as_ptr()).arch.hcr_el2).read_volatile()
-        });
-        let el1_is_64bit: bool = hcr.rw().into();
+        let el1_is_64bit: bool = self.hcr_el2().rw().into();
         !el1_is_64bit
     }
 

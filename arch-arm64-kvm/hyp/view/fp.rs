@@ -385,7 +385,8 @@ impl<W: Hyp> Context<'_, W, Guest> {
         unsafe { sysreg::write(self.get::<FPEXC32_EL2>()) }
     }
 
-    /// Moves `FPEXC32_EL2` from the CPU to memory, after a run of a guest that owns the FP registers.
+    /// Moves `FPEXC32_EL2` from the CPU to memory, after a run of a guest that owns the FP
+    /// registers.
     #[inline(always)]
     pub(crate) fn save_fpexc32(&mut self) {
         // SAFETY: EL2 may read it where there is FP and `CPTR_EL2` does not trap that: neither what

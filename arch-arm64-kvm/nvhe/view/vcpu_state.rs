@@ -113,8 +113,8 @@ pub(crate) enum KeptByEither {}
 ///
 /// # Invariants
 ///
-/// `vcpu` is valid for reading and writing for `'a`, and aligned. Meanwhile the host may write to `KeptByHost`'s
-/// beside this view, and nobody to `KeptByHyp`'s.
+/// `vcpu` is valid for reading and writing for `'a`, and aligned. Meanwhile the host may write to
+/// `KeptByHost`'s beside this view, and nobody to `KeptByHyp`'s.
 pub(crate) struct VcpuState<'a, K> {
     pub(super) vcpu: NonNull<bindings::kvm_vcpu>,
     _vcpu: PhantomData<(&'a mut bindings::kvm_vcpu, K)>,

@@ -57,13 +57,13 @@ impl FpTrapsOpened {
     }
 }
 
-/// Proof that FP, SVE and SME instructions do not trap at EL2, as far as the system offers them; or,
-/// where it is of [`FpTrapsOpened::assume_synchronised`], as far as its caller has said.
+/// Proof that FP, SVE and SME instructions do not trap at EL2, as far as the system offers them;
+/// or, where it is of [`FpTrapsOpened::assume_synchronised`], as far as its caller has said.
 ///
 /// # Invariants
 ///
-/// Each value of `CPTR_EL2` that may be in force lets EL2 use what is used with this: the one at the
-/// last context synchronisation event, and each that has been written since.
+/// Each value of `CPTR_EL2` that may be in force lets EL2 use what is used with this: the one at
+/// the last context synchronisation event, and each that has been written since.
 pub struct FpAccess(PhantomData<NotThreadSafe>);
 
 impl FpAccess {

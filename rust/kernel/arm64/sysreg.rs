@@ -179,7 +179,8 @@ pub unsafe fn read_par() -> super::registers::PAR_EL1 {
 /// # Safety
 ///
 /// The code must run at EL2, in an image whose vectors look exceptions up in `__kvm_ex_table`, with
-/// nothing that is still to be read in `ESR_EL2` and `FAR_EL2`, and with `ignoring_permissions` the CPU must have the instruction.
+/// nothing that is still to be read in `ESR_EL2` and `FAR_EL2`, and with `ignoring_permissions` the
+/// CPU must have the instruction.
 #[inline(always)]
 pub unsafe fn at_s1e1(address: u64, ignoring_permissions: bool) -> bool {
     // SAFETY: By the safety requirements.

@@ -58,7 +58,7 @@ pub enum Access {
     At {
         /// What was to be translated.
         address: u64,
-        /// S1E1A, which does not look at permission overlays.
+        /// S1E1A, which looks at no permissions.
         ignoring_permissions: bool,
     },
     /// A store of V0 to V31.
