@@ -58,7 +58,7 @@ fn with_ours(mut project: Value, checkout: &Path, root: &str) -> Result<Value> {
     let sysroot = below(root, sysroot.context("the kernel names no sysroot")?);
     let library = format!("{sysroot}/{LIBRARY}");
     project["sysroot"] = sysroot.into();
-    project["sysroot_src"] = library.clone().into();
+    project["sysroot_src"] = library.into();
     let crates = project["crates"].as_array_mut();
     let crates = crates.context("the kernel names no crates")?;
     let mut of_library = Vec::new();

@@ -4,9 +4,7 @@
 //! host notices, a test on the simulated CPU must, or it has to be explained.
 
 use super::build::{Builder, Built as BuiltMutant};
-use super::judge;
-use super::survivors;
-use super::{mutants, on_the_simulated_cpu, Mutant};
+use super::{judge, mutants, on_the_simulated_cpu, survivors, Mutant};
 use crate::boot::{self, Host, Outcome};
 use crate::compare;
 use crate::console::{self, CaseOutcome};
@@ -23,12 +21,15 @@ use crate::{digest, files, table, versions};
 use anyhow::{ensure, Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Mutex;
 
 /// Hosts that run at the same time.
 const SIDE_BY_SIDE: usize = 2;
+
+/// The file with the last report, among the results.
+pub const REPORT: &str = "mutation-on-hosts.json";
 
 /// What became of a mutant.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,11 +111,6 @@ impl Report {
     }
 }
 
-/// The file with the last report.
-pub fn report_file(ctx: &Context) -> PathBuf {
-    ctx.result("mutation-on-hosts.json")
-}
-
 /// The modes in which a host comes to the code of a file, the likeliest first.
 fn modes(file: &str) -> &'static [Mode] {
     match file.split_once(['/', '.']) {
@@ -146,31 +142,32 @@ pub fn run(ctx: &Context, only: &str, count: usize) -> Result<bool> {
     let mutants = mutants(ctx, only)?;
     let chosen = choose(&mutants, count);
     let by_hosts = on_hosts(ctx, &chosen)?;
-    let pairs = chosen.iter().copied().zip(&by_hosts);
-    let unnoticed = pairs.filter(|(_, judgement)| judgement.is_none());
-    let unnoticed: Vec<&Mutant> = unnoticed.map(|(mutant, _)| mutant).collect();
+    let unnoticed = by_hosts.iter().filter(|(_, judgement)| judgement.is_none());
+    let unnoticed: Vec<&Mutant> = unnoticed.map(|(mutant, _)| *mutant).collect();
     let mut by_tests = BTreeMap::new();
     if !unnoticed.is_empty() {
         for (mutant, judgement) in on_the_simulated_cpu(ctx, &unnoticed)? {
             by_tests.insert(mutant.number, judgement);
         }
     }
-    let judgement = |(mutant, by_hosts): (&Mutant, Option<Judgement>)| {
-        by_hosts.unwrap_or_else(|| match by_tests.remove(&mutant.number) {
-            Some(judge::Judgement::Killed(test)) => Judgement::Simulated(test),
-            _ => Judgement::Survived {
-                explained: listed.iter().any(|survivor| survivor.is(mutant)),
-            },
-        })
+    let mut by_test = |mutant: &Mutant| match by_tests.remove(&mutant.number) {
+        Some(judge::Judgement::Killed(test)) => Judgement::Simulated(test),
+        _ => Judgement::Survived {
+            explained: listed.iter().any(|survivor| survivor.is(mutant)),
+        },
     };
-    let pairs = chosen.iter().copied().zip(by_hosts);
-    let judgements: Vec<Judgement> = pairs.map(judgement).collect();
-    let judged: Vec<_> = chosen.into_iter().zip(judgements).collect();
+    let judged: Vec<_> = by_hosts
+        .into_iter()
+        .map(|(mutant, by_host)| (mutant, by_host.unwrap_or_else(|| by_test(mutant))))
+        .collect();
     conclude(ctx, only, mutants.len(), &judged)
 }
 
 /// Has hosts judge mutants: none for each that no host notices.
-fn on_hosts(ctx: &Context, chosen: &[&Mutant]) -> Result<Vec<Option<Judgement>>> {
+fn on_hosts<'m>(
+    ctx: &Context,
+    chosen: &[&'m Mutant],
+) -> Result<Vec<(&'m Mutant, Option<Judgement>)>> {
     let built = Built::new(ctx, &[Variant::Rust], false)?;
 
     let step = ctx.ui.step("kernel without a mutant");
@@ -187,7 +184,7 @@ fn on_hosts(ctx: &Context, chosen: &[&Mutant]) -> Result<Vec<Option<Judgement>>>
         let judgement = hosts.judge(mutant, || builder().build(mutant, &step), &step);
         let count = tried.fetch_add(1, Ordering::Relaxed) + 1;
         step.at(&format!("{count} of {}", chosen.len()));
-        judgement
+        judgement.map(|judgement| (mutant, judgement))
     });
     step.end("tried");
     judgements.into_iter().collect()
@@ -391,7 +388,7 @@ fn conclude(ctx: &Context, only: &str, of: usize, judged: &[(&Mutant, Judgement)
         report.unviable
     );
     if only.is_empty() {
-        files::write_atomic(&report_file(ctx), &serde_json::to_vec_pretty(&report)?)?;
+        files::write_atomic(&ctx.result(REPORT), &serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(report.held())
 }

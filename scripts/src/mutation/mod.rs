@@ -14,7 +14,7 @@ mod judge;
 mod rewrite;
 mod survivors;
 
-pub use hosts::{run as run_on_hosts, Report as HostsReport};
+pub use hosts::{run as run_on_hosts, Report as HostsReport, REPORT as HOSTS_REPORT};
 
 use crate::changed_copy::ChangedCopy;
 use crate::checks;
@@ -33,6 +33,9 @@ use survivors::Survivor;
 
 /// The share of viable mutants that must be killed, in percent.
 const MUST_REACH: usize = 95;
+
+/// The file with the last report, among the results.
+pub const REPORT: &str = "mutation.json";
 
 /// Where KVM's code is.
 const FOLDER: &str = "arch-arm64-kvm";
@@ -101,11 +104,6 @@ struct OfFile {
     killed: usize,
     survived: usize,
     unviable: usize,
-}
-
-/// The file with the last report.
-pub fn report_file(ctx: &Context) -> PathBuf {
-    ctx.result("mutation.json")
 }
 
 /// Finds the mutants of the files with `only` in their names.
@@ -277,7 +275,7 @@ fn conclude(
             survivors,
             files,
         };
-        files::write_atomic(&report_file(ctx), &serde_json::to_vec_pretty(&report)?)?;
+        files::write_atomic(&ctx.result(REPORT), &serde_json::to_vec_pretty(&report)?)?;
     }
     Ok(problems == 0 && killed * 100 >= judged.len() * MUST_REACH)
 }

@@ -3,7 +3,8 @@
 //! the cache folder: mutations and the soak.
 
 use crate::error::hinted;
-use crate::mutation::HostsReport;
+use crate::mutation::{self, HostsReport};
+use crate::soak;
 use anyhow::{Context as _, Result};
 use serde::de::DeserializeOwned;
 use serde::Deserialize;
@@ -114,20 +115,20 @@ impl Soak {
 impl Mutation {
     /// Those that `folder` has.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
-        read(&folder.join("mutation.json"), super::MUTATION_COMMAND)
+        read(&folder.join(mutation::REPORT), super::MUTATION_COMMAND)
     }
 }
 
 /// What hosts noticed of mutations, if `folder` has that.
 pub fn mutation_on_hosts(folder: &Path) -> Result<Option<HostsReport>> {
     let command = super::MUTATION_HOSTS_COMMAND;
-    read(&folder.join("mutation-on-hosts.json"), command)
+    read(&folder.join(mutation::HOSTS_REPORT), command)
 }
 
 impl Soak {
     /// The one that `folder` has.
     pub fn read(folder: &Path) -> Result<Option<Self>> {
-        read(&folder.join("soak.json"), super::SOAK_COMMAND)
+        read(&folder.join(soak::RECORD), super::SOAK_COMMAND)
     }
 }
 

@@ -18,6 +18,7 @@ use crate::table;
 use anyhow::Result;
 pub use judge::verdict;
 use record::InMode;
+pub use record::NAME as RECORD;
 use report::Report;
 
 /// Name of the step.

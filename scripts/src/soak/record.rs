@@ -85,6 +85,9 @@ pub fn commit(ctx: &Context) -> String {
     }
 }
 
+/// Its name, among the results.
+pub const NAME: &str = "soak.json";
+
 /// Writes the record, and returns where it is.
 pub fn write(ctx: &Context, seed: u64, modes: Vec<InMode>) -> Result<PathBuf> {
     let record = Record {
@@ -93,7 +96,7 @@ pub fn write(ctx: &Context, seed: u64, modes: Vec<InMode>) -> Result<PathBuf> {
         seed,
         modes,
     };
-    let path = ctx.result("soak.json");
+    let path = ctx.result(NAME);
     let mut text = serde_json::to_string_pretty(&record)?;
     text.push('\n');
     files::write_atomic(&path, text.as_bytes())?;
