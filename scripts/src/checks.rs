@@ -9,7 +9,7 @@ use crate::libtest::{Printed, UnitTest};
 use crate::plan::Verdict;
 use crate::progress::Step;
 use crate::unsafe_count::Counts;
-use crate::{documents, explored, files, jobs, process, programs, series, source, tree};
+use crate::{documents, explored, files, jobs, process, programs, series, source};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -27,6 +27,8 @@ pub struct Check {
 enum Run {
     /// In a few seconds, in each run.
     Quick(fn(&Context, &Path, &Step) -> Result<()>),
+    /// From the whole repository and the kernel source, in longer than that.
+    Slow(fn(&Context, &Path, &Step) -> Result<()>),
     /// By a command that compiles much.
     Lengthy(Lengthy),
 }
@@ -66,7 +68,7 @@ const UNIT_TESTS: &str = "unit-tests/";
 const EVERYTHING: &[&str] = &[""];
 
 /// All checks, cheapest first.
-pub const ALL: [Check; 14] = [
+pub const ALL: [Check; 13] = [
     Check {
         name: "spdx",
         run: Run::Quick(spdx),
@@ -96,12 +98,8 @@ pub const ALL: [Check; 14] = [
         run: Run::Quick(rustfmt_kernel),
     },
     Check {
-        name: "checkpatch",
-        run: Run::Quick(checkpatch),
-    },
-    Check {
-        name: "series/same-tree",
-        run: Run::Quick(series::check),
+        name: "series",
+        run: Run::Slow(series::check),
     },
     Check {
         name: "documentation/html",
@@ -158,6 +156,11 @@ impl Check {
         let log = self.log(ctx);
         let (result, recalled) = match &self.run {
             Run::Quick(run) => (run(ctx, &log, step).map(|()| Passed::default()), None),
+            Run::Slow(run) => {
+                let inputs = || inputs(ctx, self.name, EVERYTHING, true);
+                let came = earlier::recall_or_run(ctx, recall, inputs, || run(ctx, &log, step));
+                (came.result.map(|()| Passed::default()), came.recalled)
+            }
             Run::Lengthy(lengthy) => {
                 let inputs = || lengthy.inputs(ctx, self.name);
                 let came = earlier::recall_or_run(ctx, recall, inputs, || {
@@ -221,14 +224,17 @@ impl Check {
 impl Lengthy {
     /// All that decides what it comes to.
     fn inputs(&self, ctx: &Context, name: &str) -> Result<Inputs> {
-        let mut inputs = Inputs::of(ctx, name)
-            .command(ctx, &(self.command)(ctx)?)
-            .judge(ctx)?
-            .files(ctx, self.reads)?;
-        if self.reads_kernel {
-            inputs = inputs.source(&source::find(ctx)?)?;
-        }
-        Ok(inputs)
+        let inputs = inputs(ctx, name, self.reads, self.reads_kernel)?;
+        Ok(inputs.command(ctx, &(self.command)(ctx)?))
+    }
+}
+
+/// All that decides what the check `name` comes to, but for the command that it runs.
+fn inputs(ctx: &Context, name: &str, reads: &[&str], reads_kernel: bool) -> Result<Inputs> {
+    let inputs = Inputs::of(ctx, name).judge(ctx)?.files(ctx, reads)?;
+    match reads_kernel {
+        true => inputs.source(&source::find(ctx)?),
+        false => Ok(inputs),
     }
 }
 
@@ -367,33 +373,6 @@ fn rustfmt_kernel(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
         .args(["--check", "--edition", "2021", "--config-path"])
         .arg(source.path.join(".rustfmt.toml"))
         .args(sources);
-    process::run(&mut command, log, step)
-}
-
-fn checkpatch(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
-    let patches: Vec<PathBuf> = repository_files(ctx)?
-        .into_iter()
-        .filter(|p| p.extension().is_some_and(|e| e == "patch"))
-        .map(|p| ctx.checkout.join(p))
-        .collect();
-    if patches.is_empty() {
-        return Ok(());
-    }
-    let source = source::find(ctx)?;
-    let tree = tree::prepare(ctx, &source)?;
-    let mut command = Command::new("perl");
-    command
-        .current_dir(&tree.path)
-        .args([
-            "scripts/checkpatch.pl",
-            "--strict",
-            "--quiet",
-            "--no-signoff",
-            "--terse",
-        ])
-        // MAINTAINERS has no entry for files that only exist here.
-        .args(["--ignore", "FILE_PATH_CHANGES"])
-        .args(patches);
     process::run(&mut command, log, step)
 }
 
@@ -583,7 +562,7 @@ mod tests {
         let identities = || -> Vec<(&str, Option<String>)> {
             let lengthy = ALL.iter().filter_map(|check| match &check.run {
                 Run::Lengthy(lengthy) => Some((check.name, lengthy)),
-                Run::Quick(_) => None,
+                Run::Quick(_) | Run::Slow(_) => None,
             });
             lengthy
                 .map(|(name, lengthy)| (name, lengthy.inputs(&ctx, name).unwrap().identity()))

@@ -6,6 +6,7 @@ use crate::side_by_side::side_by_side;
 use crate::{context, files, process, table};
 use anyhow::{Context as _, Result};
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
@@ -23,6 +24,17 @@ pub struct Remark {
     pub file: String,
     /// The line of the mail.
     pub text: String,
+}
+
+impl Display for Remark {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let place = if self.file.is_empty() {
+            &self.mail
+        } else {
+            &self.file
+        };
+        write!(f, "{place}: {}:{}: {}", self.level, self.kind, self.text)
+    }
 }
 
 /// Looks through `mails` with the script of the kernel tree `source`.

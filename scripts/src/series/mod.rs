@@ -111,51 +111,78 @@ fn base_commit(source: &Source) -> Option<String> {
     Some(commit.ok()?.trim().to_owned())
 }
 
+/// The series, and what there is to say against it.
+struct Judged {
+    made: Made,
+    /// Remarks of checkpatch.pl that stay.
+    accepted: usize,
+    /// Those that do not.
+    remarks: Vec<Remark>,
+    problems: Vec<String>,
+}
+
+/// Makes the series in `folder` as `identity`, and looks for all that there is to say against
+/// it. What checkpatch.pl prints is in `log`.
+fn judge(
+    ctx: &Context,
+    identity: &Identity,
+    folder: &Path,
+    log: &Path,
+    step: &Step,
+) -> Result<(Judged, Source)> {
+    let accepted = Accepted::read(&ctx.checkout)?;
+    let source = source::find(ctx)?;
+    let made = make(ctx, &source, identity, folder)?;
+    step.at("git am");
+    made.repository.compare(&made.mails, &made.overlay)?;
+    step.at("checkpatch");
+    let remarks = checkpatch::run(&source.path, &made.mails, log, step)?;
+    let mut problems = made.problems()?;
+    problems.extend(accepted.stale(&remarks));
+    let (known, remarks): (Vec<Remark>, Vec<Remark>) =
+        remarks.into_iter().partition(|remark| accepted.has(remark));
+    if !remarks.is_empty() {
+        problems.push(format!("checkpatch --strict has {} remarks", remarks.len()));
+    }
+    let judged = Judged {
+        made,
+        accepted: known.len(),
+        remarks,
+        problems,
+    };
+    Ok((judged, source))
+}
+
 /// Makes the series, shows what is to be said against it, and prints where it
 /// is. True if nothing is.
 pub fn patches(ctx: &Context) -> Result<bool> {
     let identity = Identity::of_user()?;
-    let accepted = Accepted::read(&ctx.checkout)?;
-    let source = source::find(ctx)?;
     let folder = ctx.cache.join("series");
+    let log = ctx.log("checkpatch-series");
     let step = ctx.ui.step("patches");
-    let made = make(ctx, &source, &identity, &folder)?;
-    step.at("git am");
-    made.repository.compare(&made.mails, &made.overlay)?;
-    step.at("checkpatch");
-    let remarks = checkpatch::run(
-        &source.path,
-        &made.mails,
-        &ctx.log("checkpatch-series"),
-        &step,
-    )?;
+    let (judged, source) = judge(ctx, &identity, &folder, &log, &step)?;
     step.end("made");
-    println!("{}", made.lines.table());
-    let mut problems = made.problems()?;
-    problems.extend(accepted.stale(&remarks));
-    let (known, found): (Vec<Remark>, Vec<Remark>) =
-        remarks.into_iter().partition(|remark| accepted.has(remark));
+    println!("{}", judged.made.lines.table());
     println!(
         "checkpatch --strict: {} remarks, and {} that {} has",
-        found.len(),
-        known.len(),
+        judged.remarks.len(),
+        judged.accepted,
         accepted::PATH
     );
-    if !found.is_empty() {
-        println!("{}", checkpatch::table(&found));
-        println!("log: {}", ctx.log("checkpatch-series").display());
-        problems.push(format!("checkpatch --strict has {} remarks", found.len()));
+    if !judged.remarks.is_empty() {
+        println!("{}", checkpatch::table(&judged.remarks));
+        println!("log: {}", log.display());
     }
     println!(
         "{} patches for Linux {}, as {identity}: {}",
-        made.mails.len(),
+        judged.made.mails.len(),
         source.version,
         folder.display()
     );
-    for problem in &problems {
+    for problem in &judged.problems {
         println!("not fit to be sent: {problem}");
     }
-    Ok(problems.is_empty())
+    Ok(judged.problems.is_empty())
 }
 
 impl Made {
@@ -170,15 +197,14 @@ impl Made {
     }
 }
 
-/// Fails unless git am makes of the series the tree that scripts/apply makes, and
-/// it is small enough outside of its own folders.
-pub fn check(ctx: &Context, _: &Path, _: &Step) -> Result<()> {
-    let source = source::find(ctx)?;
+/// Fails unless git am makes of the series the tree that scripts/apply makes, and there is
+/// nothing else to say against it.
+pub fn check(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
-    let made = make(ctx, &source, &Identity::of_nobody(), folder.path())?;
-    made.repository.compare(&made.mails, &made.overlay)?;
-    let problems = made.problems()?;
-    anyhow::ensure!(problems.is_empty(), "{}", problems.join("\n"));
+    let (judged, _) = judge(ctx, &Identity::of_nobody(), folder.path(), log, step)?;
+    let remarks = judged.remarks.iter().map(Remark::to_string);
+    let all: Vec<String> = judged.problems.iter().cloned().chain(remarks).collect();
+    anyhow::ensure!(all.is_empty(), "{}", all.join("\n"));
     Ok(())
 }
 
