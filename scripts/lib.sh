@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# What scripts/toolroot and scripts/enter share. Sourced, never run.
+# What the scripts in this folder share. Sourced, never run.
 # shellcheck shell=bash
 
 # Where everything that is not in the checkout lives: tool root, downloads,
@@ -15,6 +15,26 @@ die() {
 
 note() {
 	printf '==> %s\n' "$*" >&2
+}
+
+# What tells the cache folder from others, to us and to programs that make backups
+# (https://bford.info/cachedir/).
+cache_tag=CACHEDIR.TAG
+
+# Makes the cache folder. One that is there and has something else in it is left alone.
+make_cache() {
+	if [ ! -e "$cache/$cache_tag" ]; then
+		# Older ones have no tag.
+		if [ -n "$(ls -A "$cache" 2>/dev/null)" ] && [ ! -e "$cache/log/xtask.log" ] && [ ! -e "$cache/log/toolroot.log" ]; then
+			die "$cache has other files in it" "name a folder for this alone: KVM_RUST_CACHE=$cache/kvm-arm64-rust"
+		fi
+		{
+			mkdir -p "$cache" &&
+				printf 'Signature: 8a477f597d28d172789f06886806bc55\n# Made by KVM/arm64 in Rust; make clean-cache removes it.\n' >"$cache/$cache_tag"
+		} 2>/dev/null || die "cannot write to $cache" "set KVM_RUST_CACHE to a folder that you own"
+	fi
+	[ -w "$cache" ] || die "cannot write to $cache" "set KVM_RUST_CACHE to a folder that you own"
+	cache=$(realpath "$cache")
 }
 
 suite=trixie
@@ -54,5 +74,6 @@ as_root() {
 				"as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 $(id -un)"
 		flags+=(--user --map-root-user --map-auto)
 	fi
-	unshare "${flags[@]}" "$@"
+	# It does not outlive this shell, however that ends.
+	setpriv --pdeathsig KILL unshare "${flags[@]}" "$@"
 }
