@@ -50,14 +50,13 @@ pub struct Compiler {
 impl Compiler {
     /// One with the commands of `kernel`.
     pub fn new(ctx: &Context, kernel: &Kernel) -> Result<Self> {
+        // Not the tree of another run, either.
+        kernel.check_is_there()?;
         let source = source::find(ctx)?;
         let tree = tree::prepare(ctx, &source)?;
         let out = kernel.folder().to_owned();
-        let lock = Lock::take(
-            &ctx.ui,
-            &files::beside(&out, "lock"),
-            &format!("the kernel {}", kernel.variant.name()),
-        )?;
+        let lock = kernel::lock(ctx, &out, kernel.variant)?;
+        kernel.check_is_there()?;
         Ok(Self {
             out,
             tree,
@@ -170,6 +169,14 @@ impl Compiler {
     }
 }
 
+/// Removes the objects from the build folder `out`, so that make makes them again.
+pub fn remove_objects(out: &Path) -> Result<()> {
+    for object in [KERNEL, HYPERVISOR] {
+        files::remove_all(&out.join(FOLDER).join(object.file))?;
+    }
+    Ok(())
+}
+
 /// The target and the command in `saved`, which is what Kbuild keeps of an object.
 pub fn saved_command(saved: &str) -> Option<(&str, String)> {
     let line = saved.lines().next()?.strip_prefix("savedcmd_")?;
@@ -207,6 +214,18 @@ fn elsewhere(saved: &str, tree: &Path, sources: &Path, scratch: &Path) -> Option
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn objects_of_mutants_are_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        for object in [KERNEL, HYPERVISOR] {
+            let path = dir.path().join(FOLDER).join(object.file);
+            files::write_atomic(&path, b"").unwrap();
+        }
+        files::write_atomic(&dir.path().join(FOLDER).join("other.o"), b"").unwrap();
+        remove_objects(dir.path()).unwrap();
+        assert_eq!(fs::read_dir(dir.path().join(FOLDER)).unwrap().count(), 1);
+    }
 
     #[test]
     fn the_command_writes_elsewhere() {

@@ -163,13 +163,12 @@ impl Inputs {
         Ok(self.value("kernel source", &signature))
     }
 
-    /// With a kernel that was built. It is not known from what where that does not matter,
-    /// or where another run builds it again.
-    pub fn kernel(self, ctx: &Context, kernel: &Kernel) -> Self {
+    /// With a kernel that was built, if it is known from what.
+    pub fn kernel(self, kernel: &Kernel) -> Self {
         let name = format!("kernel {}", kernel.variant.name());
         match kernel.signature() {
-            Some(signature) if !ctx.no_build => self.value(&name, &signature),
-            _ => Self(None),
+            Some(signature) => self.value(&name, &signature),
+            None => Self(None),
         }
     }
 
@@ -339,7 +338,10 @@ pub fn recall_or_run<T: Serialize + DeserializeOwned>(
         let result = run()?;
         if let (Some(before), Ok(Some(after))) = (before, identity()) {
             if before == after {
-                store.keep(&before, &serde_json::to_vec(&result)?)?;
+                // It holds all the same where it cannot be kept.
+                if let Err(error) = store.keep(&before, &serde_json::to_vec(&result)?) {
+                    ctx.ui.line(&format!("not kept for later runs: {error:#}"));
+                }
             }
         }
         Ok((result, None))
@@ -538,32 +540,35 @@ pub mod tests {
             version: Version::of_tree(&tree).unwrap(),
             unpacked: false,
         };
-        let kernel = Kernel {
+        let mut kernel = Kernel {
             variant: Variant::Rust,
             image: out.join("Image"),
             vmlinux: out.join("vmlinux"),
+            built_from: Some("1".into()),
         };
         write("tree/a.c", "int a;");
         write("rust.stamp", "1");
-        let inputs = || {
+        let runs = |kernel: &Kernel| {
             let inputs = Inputs::of(&ctx, "t").source(&source).unwrap();
-            inputs.kernel(&ctx, &kernel)
+            runs(&ctx, &inputs.kernel(kernel))
         };
-        assert!(runs(&ctx, &inputs()) && !runs(&ctx, &inputs()));
+        assert!(runs(&kernel) && !runs(&kernel));
         write("tree/a.c", "int ab;");
-        assert!(runs(&ctx, &inputs()) && !runs(&ctx, &inputs()));
+        assert!(runs(&kernel) && !runs(&kernel));
+        // Another run has built it from something else, or builds it.
         write("rust.stamp", "2");
-        assert!(runs(&ctx, &inputs()) && !runs(&ctx, &inputs()));
-        // Whatever was built last, and one that is being built.
-        let no_build = Context {
-            no_build: true,
-            ..ctx.clone()
-        };
-        let inputs_of = |ctx: &Context| Inputs::of(ctx, "t").kernel(ctx, &kernel);
-        assert!(runs(&no_build, &inputs_of(&no_build)));
-        assert!(runs(&no_build, &inputs_of(&no_build)));
+        assert!(runs(&kernel) && runs(&kernel));
+        assert!(kernel.check_is_there().is_err());
+        kernel.built_from = Some("2".into());
+        assert!(runs(&kernel) && !runs(&kernel));
+        kernel.check_is_there().unwrap();
         files::remove_all(&dir.path().join("rust.stamp")).unwrap();
-        assert!(runs(&ctx, &inputs_of(&ctx)) && runs(&ctx, &inputs_of(&ctx)));
+        assert!(runs(&kernel) && runs(&kernel));
+        assert!(kernel.check_is_there().is_err());
+        // Whatever was built last.
+        kernel.built_from = None;
+        assert!(runs(&kernel) && runs(&kernel));
+        kernel.check_is_there().unwrap();
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::lock::Lock;
 use crate::progress::Step;
 use crate::stamp::Stamp;
 use crate::tree::{self, Tree};
-use crate::{digest, disk, files, jobs, kconfig, process, source};
+use crate::{compile, digest, disk, files, jobs, kconfig, process, source};
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
@@ -94,6 +94,8 @@ pub struct Kernel {
     pub image: PathBuf,
     /// The file vmlinux that it was made from, with the symbols.
     pub vmlinux: PathBuf,
+    /// What it was built from, and with. `None` where it is what happened to be there.
+    pub built_from: Option<String>,
 }
 
 impl Kernel {
@@ -107,10 +109,27 @@ impl Kernel {
         self.folder().join("source")
     }
 
-    /// Changes whenever something does that it was built from, or with. `None` while it is
-    /// being built.
+    /// Changes whenever something does that it was built from, or with. `None` where that is not
+    /// known, and where another run has built, or builds, something else in its place.
     pub fn signature(&self) -> Option<String> {
-        Stamp::of(self.folder()).signature()
+        let signature = self.built_from.as_ref()?;
+        let is_there = Stamp::of(self.folder()).is(signature);
+        is_there.then(|| signature.clone())
+    }
+
+    /// Fails if another run has built, or builds, something else in its place: build folders are
+    /// those of all checkouts with this cache folder.
+    pub fn check_is_there(&self) -> Result<()> {
+        if self.built_from.is_none() || self.signature().is_some() {
+            return Ok(());
+        }
+        Err(hinted(
+            format!(
+                "another run has built the kernel {} from something else meanwhile",
+                self.variant.name()
+            ),
+            "run the same command again, or give one of the checkouts a KVM_RUST_CACHE of its own",
+        ))
     }
 }
 
@@ -152,6 +171,14 @@ pub fn environment(ctx: &Context, command: &mut Command) {
         .env("KBUILD_BUILD_USER", "kvm")
         .env("KBUILD_BUILD_HOST", "rust")
         .env("KBUILD_BUILD_VERSION", "1")
+        // Flags of the user's own would be in kernels that others take for theirs.
+        .env_remove("KCFLAGS")
+        .env_remove("KCPPFLAGS")
+        .env_remove("KAFLAGS")
+        .env_remove("KRUSTFLAGS")
+        .env_remove("HOSTCFLAGS")
+        .env_remove("HOSTRUSTFLAGS")
+        .env_remove("LOCALVERSION")
         .env_remove("MAKEFLAGS")
         .env_remove("MFLAGS")
         .env_remove("MAKELEVEL");
@@ -193,13 +220,20 @@ pub fn steps_to_come(ctx: &Context, variant: Variant) -> usize {
     usize::from(!ctx.no_build && !stamp.exists())
 }
 
+/// The lock on the build folder `out`, which has `variant`.
+pub fn lock(ctx: &Context, out: &Path, variant: Variant) -> Result<Lock> {
+    let what = format!("the kernel {}", variant.name());
+    Lock::take(&ctx.ui, &files::beside(out, "lock"), &what)
+}
+
 /// Builds `variant`; does nothing where it stands already.
 pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     let out = folder(ctx, variant);
-    let kernel = Kernel {
+    let mut kernel = Kernel {
         variant,
         image: out.join("arch/arm64/boot/Image"),
         vmlinux: out.join("vmlinux"),
+        built_from: None,
     };
     if ctx.no_build {
         if !kernel.image.exists() {
@@ -212,14 +246,18 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
     }
     let source = source::find(ctx)?;
     let tree = tree::prepare(ctx, &source)?;
-    let _lock = Lock::take(
-        &ctx.ui,
-        &files::beside(&out, "lock"),
-        &format!("the kernel {}", variant.name()),
-    )?;
+    let _lock = lock(ctx, &out, variant)?;
     let fragment = fragment(ctx, variant)?;
-    let signature =
-        digest::of_bytes(format!("{}\n{fragment}\n{}", tree.signature, toolchain()).as_bytes());
+    let signature = digest::of_bytes(
+        format!(
+            "{}\n{fragment}\n{}\n{:?}",
+            tree.signature,
+            toolchain(),
+            make_image(ctx, &tree.path, &out)
+        )
+        .as_bytes(),
+    );
+    kernel.built_from = Some(signature.clone());
     let stamp = Stamp::of(&out);
     if stamp.is(&signature) && kernel.image.exists() {
         return Ok(kernel);
@@ -243,6 +281,10 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
         )?;
         seed(ctx, &out, variant, &fragment, &log, &step)?;
     }
+    if variant == Variant::Mutants {
+        // They may be those of a mutant, which make takes for newer than the sources.
+        compile::remove_objects(&out)?;
+    }
     configure(ctx, &tree.path, &out, &fragment, &log, &step)?;
     jobs::run(&mut make_image(ctx, &tree.path, &out), &log, &step)
         .with_context(|| format!("the kernel {} does not build", variant.name()))?;
@@ -254,11 +296,7 @@ pub fn build(ctx: &Context, variant: Variant) -> Result<Kernel> {
 /// Removes what building `variant` has left.
 pub fn discard(ctx: &Context, variant: Variant) -> Result<()> {
     let out = folder(ctx, variant);
-    let _lock = Lock::take(
-        &ctx.ui,
-        &files::beside(&out, "lock"),
-        &format!("the kernel {}", variant.name()),
-    )?;
+    let _lock = lock(ctx, &out, variant)?;
     Stamp::of(&out).remove()?;
     files::remove_all(&out)
 }

@@ -35,6 +35,7 @@ const MAY_BE_PROBED: [(&str, &str); 3] = [
 
 /// Fails unless all of them are on the list of `kernel`, which has kprobes.
 pub fn check(kernel: &Kernel) -> Result<()> {
+    kernel.check_is_there()?;
     let path = kernel.folder().join(FOLDER).join(KERNEL.file);
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let (functions, listed) =

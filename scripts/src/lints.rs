@@ -38,7 +38,7 @@ pub fn check(ctx: &Context, built: &Built, recall: bool, step: &Step) -> Came<()
 fn inputs(ctx: &Context, objects: &[(&Kernel, PathBuf)]) -> Result<Inputs> {
     let mut inputs = Inputs::of(ctx, TEST).judge(ctx)?;
     for (kernel, object) in objects {
-        inputs = inputs.kernel(ctx, kernel).value(
+        inputs = inputs.kernel(kernel).value(
             &object.display().to_string(),
             &objects::saved(kernel, object)?,
         );

@@ -44,6 +44,7 @@ pub fn name(object: &Path) -> Result<String> {
 
 /// What Kbuild keeps of an object of `kernel`.
 pub fn saved(kernel: &Kernel, object: &Path) -> Result<String> {
+    kernel.check_is_there()?;
     let name = name(object)?;
     files::read_text(
         &kernel

@@ -215,6 +215,7 @@ impl Built {
     fn take(&mut self, ctx: &Context, mut kernel: Kernel) -> Result<()> {
         let copy = ctx.logs.join(format!("{}.Image", kernel.variant.name()));
         kernel.image = keep(&mut self.kept, &kernel.image, copy)?;
+        kernel.check_is_there()?;
         self.kernels.insert(kernel.variant, kernel);
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::error::hinted;
 use crate::lock::Lock;
 use crate::stamp::Stamp;
 use crate::tree::{self, Tree};
-use crate::{digest, disk, files, jobs, kernel, source};
+use crate::{digest, disk, files, jobs, kernel, process, source};
 use anyhow::{Context as _, Result};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -200,7 +200,9 @@ pub fn build_kernels(ctx: &Context) -> Result<PathBuf> {
         &files::beside(&out, "lock"),
         "the kernel's selftests",
     )?;
-    let signature = digest::of_bytes(format!("{}\n{COLLECTIONS:?}", tree.patched).as_bytes());
+    let compiler = process::output(Command::new(format!("{CROSS}gcc")).arg("--version"))?;
+    let signature =
+        digest::of_bytes(format!("{}\n{COLLECTIONS:?}\n{compiler}", tree.patched).as_bytes());
     let stamp = Stamp::of(&out);
     if stamp.is(&signature) && built.exists() {
         return Ok(built);
@@ -263,7 +265,6 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::process;
 
     /// Builds a program in whose bytes rustc puts the path of a source file
     /// that its build script wrote.

@@ -30,11 +30,14 @@ pub fn check(ctx: &Context, built: &Built, recall: bool, step: &Step) -> Came<()
     let inputs = || {
         let mut inputs = Inputs::of(ctx, TEST).judge(ctx)?;
         for kernel in kernels(built)? {
-            inputs = inputs.kernel(ctx, kernel);
+            inputs = inputs.kernel(kernel);
         }
         Ok(inputs)
     };
     earlier::recall_or_run(ctx, recall, inputs, || {
+        for kernel in kernels(built)? {
+            kernel.check_is_there()?;
+        }
         let sources = sources(&Overlay::read(&ctx.checkout)?)?;
         let mut work = Vec::new();
         for source in &sources {

@@ -43,7 +43,7 @@ pub fn check(ctx: &Context, built: &Built, recall: bool, step: &Step) -> Came<()
 
 /// All that decides what rustdoc says.
 fn inputs(ctx: &Context, kernel: &Kernel) -> Result<Inputs> {
-    let mut inputs = Inputs::of(ctx, TEST).judge(ctx)?.kernel(ctx, kernel);
+    let mut inputs = Inputs::of(ctx, TEST).judge(ctx)?.kernel(kernel);
     for object in objects::all() {
         let name = object.display().to_string();
         inputs = inputs.value(&name, &objects::saved(kernel, &object)?);

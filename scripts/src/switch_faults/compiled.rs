@@ -42,8 +42,7 @@ impl<'a> Compiled<'a> {
 
     /// With all that decides what these judges say, but for the fault.
     pub fn inputs(&self, mut inputs: Inputs) -> Result<Inputs> {
-        let ctx = self.ctx;
-        inputs = inputs.kernel(ctx, self.c).kernel(ctx, self.rust);
+        inputs = inputs.kernel(self.c).kernel(self.rust);
         for assembly in entry::ALL {
             let object = assembly.rust;
             inputs = inputs
