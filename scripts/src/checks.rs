@@ -437,24 +437,6 @@ fn test_at_length(ctx: &Context) -> Result<Command> {
     Ok(command)
 }
 
-/// Removes logs of runs before the last `keep`.
-pub fn prune_logs(ctx: &Context, keep: usize) -> Result<()> {
-    let folder = ctx.cache.join("log");
-    let Ok(entries) = fs::read_dir(&folder) else {
-        return Ok(());
-    };
-    let mut runs: Vec<PathBuf> = entries
-        .flatten()
-        .map(|e| e.path())
-        .filter(|p| p.is_dir())
-        .collect();
-    runs.sort();
-    for old in &runs[..runs.len().saturating_sub(keep)] {
-        files::remove_all(old)?;
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

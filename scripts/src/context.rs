@@ -4,6 +4,7 @@
 use crate::digest;
 use crate::error::hinted;
 use crate::files;
+use crate::lock::Lock;
 use crate::progress::Ui;
 use crate::source;
 use anyhow::{Context as _, Result};
@@ -14,9 +15,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A folder that no other run has. It goes away with this if nothing is in it.
+/// A folder that no other run has, and none removes meanwhile. It goes away with this if nothing
+/// is in it.
 #[derive(Debug)]
-pub struct LogFolder(PathBuf);
+pub struct LogFolder {
+    path: PathBuf,
+    /// Told by [`remove_oldest_logs`] from one that is in use.
+    _in_use: Option<Lock>,
+}
 
 impl LogFolder {
     /// Makes one in `parent` whose name begins with `name`.
@@ -33,7 +39,10 @@ impl LogFolder {
                 Err(error) if error.kind() == ErrorKind::AlreadyExists => number += 1,
                 result => {
                     result.with_context(|| cannot(&path))?;
-                    return Ok(Self(path));
+                    return Ok(Self {
+                        _in_use: Lock::share_existing(&path)?,
+                        path,
+                    });
                 }
             }
         }
@@ -44,15 +53,35 @@ impl Deref for LogFolder {
     type Target = Path;
 
     fn deref(&self) -> &Path {
-        &self.0
+        &self.path
     }
 }
 
 impl Drop for LogFolder {
     fn drop(&mut self) {
         // Fails where there are logs in it.
-        let _ = fs::remove_dir(&self.0);
+        let _ = fs::remove_dir(&self.path);
     }
+}
+
+/// Removes logs in the folder `logs` of runs before the last `keep`, but for those of runs that
+/// have not ended.
+pub fn remove_oldest_logs(logs: &Path, keep: usize) -> Result<()> {
+    let Ok(entries) = fs::read_dir(logs) else {
+        return Ok(());
+    };
+    let mut runs: Vec<PathBuf> = entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir())
+        .collect();
+    runs.sort();
+    for old in &runs[..runs.len().saturating_sub(keep)] {
+        if let Some(_alone) = Lock::take_if_free(old)? {
+            files::remove_all(old)?;
+        }
+    }
+    Ok(())
 }
 
 /// Paths and progress of this run. Cheap to clone.
@@ -224,7 +253,7 @@ fn stamp(seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{stamp, LogFolder};
+    use super::{remove_oldest_logs, stamp, LogFolder};
     use crate::earlier::tests::context;
 
     #[test]
@@ -253,6 +282,31 @@ mod tests {
         let paths = [first, second].map(|folder| folder.to_path_buf());
         // Dropped by now: what has logs stays.
         assert_eq!(paths.map(|path| path.exists()), [true, false]);
+    }
+
+    #[test]
+    fn the_oldest_logs_go_unless_somebody_writes_them() {
+        let dir = tempfile::tempdir().unwrap();
+        let parent = dir.path().join("log");
+        let there = || {
+            let entries = std::fs::read_dir(&parent).unwrap();
+            let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+            let mut names: Vec<String> = names.collect();
+            names.sort();
+            names
+        };
+        remove_oldest_logs(&parent, 1).unwrap();
+        let folders = ["1", "2", "3"].map(|name| LogFolder::new(&parent, name).unwrap());
+        for folder in &folders {
+            std::fs::write(folder.join("x.log"), "").unwrap();
+        }
+        let [first, second, third] = folders;
+        drop((second, third));
+        remove_oldest_logs(&parent, 1).unwrap();
+        assert_eq!(there(), ["1-1", "3-1"]);
+        drop(first);
+        remove_oldest_logs(&parent, 1).unwrap();
+        assert_eq!(there(), ["3-1"]);
     }
 
     #[test]

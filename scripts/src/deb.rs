@@ -74,9 +74,16 @@ fn with_extension(folder: &Path, extensions: &[&str]) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
+/// Where Debian's configuration is kept.
+fn kept_base(ctx: &Context) -> PathBuf {
+    let (major, minor) = SUPPORTED;
+    let name = format!("config-{major}.{minor}-{FLAVOUR}");
+    ctx.cache.join("source").join(name)
+}
+
 /// Debian's configuration. It is fetched once, as the kernel source is.
 fn base(ctx: &Context, log: &Path, step: &Step) -> Result<String> {
-    let kept = ctx.cache.join("source").join(format!("config-{FLAVOUR}"));
+    let kept = kept_base(ctx);
     if let Ok(text) = fs::read_to_string(&kept) {
         return Ok(text);
     }
@@ -138,7 +145,7 @@ fn build(ctx: &Context, place: &Place) -> Result<()> {
         )
         .as_bytes(),
     );
-    if stamp.is(&signature) && !place.packages()?.is_empty() {
+    if stamp.is(&signature) && place.packages()?.iter().any(|path| is_kernel(path)) {
         step.end("as before");
         return Ok(());
     }
@@ -239,12 +246,7 @@ mod tests {
     fn the_configuration_is_fetched_once() {
         let dir = tempfile::tempdir().unwrap();
         let ctx = context(dir.path(), "a");
-        fs::create_dir_all(ctx.cache.join("source")).unwrap();
-        fs::write(
-            ctx.cache.join("source/config-cloud-arm64"),
-            "CONFIG_KVM=y\n",
-        )
-        .unwrap();
+        files::write_atomic(&kept_base(&ctx), b"CONFIG_KVM=y\n").unwrap();
         let step = ctx.ui.step("configuration");
         let text = base(&ctx, &ctx.log("deb-configuration"), &step).unwrap();
         step.end("as before");

@@ -45,10 +45,10 @@ pub fn output(command: &mut Command) -> Result<String> {
     process::output(command)
 }
 
-/// As [`Command::output`], of a cargo that builds: a failure is only returned, not an error.
+/// As [`process::try_output`], of a cargo that builds: a failure is only returned, not an error.
 pub fn try_output(command: &mut Command) -> Result<Output> {
     let _token = take_part(command)?;
-    command.output().context("cannot start cargo")
+    process::try_output(command)
 }
 
 #[cfg(test)]

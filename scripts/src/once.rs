@@ -5,8 +5,7 @@ use crate::context::Context;
 use crate::lock::Lock;
 use crate::progress::Step;
 use crate::{disk, files};
-use anyhow::{Context as _, Result};
-use std::fs;
+use anyhow::Result;
 use std::path::Path;
 
 /// Makes the folder `place`, which is called `title` in messages and takes so many MiB, unless
@@ -29,7 +28,7 @@ pub fn folder(
     let partial = files::beside(place, "partial");
     files::remove_all(&partial)?;
     let outcome = make(&partial, &ctx.log(title), &step)?;
-    fs::rename(&partial, place).with_context(|| format!("cannot name {}", place.display()))?;
+    files::name_whole_folder(&partial, place)?;
     step.end(&outcome);
     Ok(())
 }
@@ -38,6 +37,7 @@ pub fn folder(
 mod tests {
     use super::*;
     use anyhow::bail;
+    use std::fs;
 
     #[test]
     fn what_is_there_is_whole_and_stays() {

@@ -4,13 +4,14 @@
 
 use crate::error::hinted;
 use crate::progress::Step;
+use crate::side_by_side::both;
 use anyhow::{Context, Result};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -36,7 +37,8 @@ pub fn handle_signals() -> Result<()> {
             signal_group(group, libc::SIGKILL);
         }
         eprintln!(
-            "\nerror: interrupted\nhint: run the same command again, it goes on where it stopped"
+            "\nerror: interrupted\n\
+             hint: run the same command again, what was downloaded and built is still there"
         );
         std::process::exit(130);
     })
@@ -66,10 +68,7 @@ impl Running {
         }
         let mut set = running();
         let child = command.spawn().map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => hinted(
-                format!("the program {name} is not installed"),
-                "TOOLS=root takes the project's own tools",
-            ),
+            std::io::ErrorKind::NotFound => is_missing(&name),
             _ => anyhow::Error::new(e).context(format!("cannot start {name}")),
         })?;
         set.insert(child.id() as i32);
@@ -203,8 +202,20 @@ pub fn copy_linked(from: &Path, to: &Path, log: &Path, step: &Step) -> Result<()
     run(&mut command, log, step)
 }
 
+/// For how long a command may print nothing: what hangs is not waited for without end.
+const SILENCE: Duration = Duration::from_secs(60 * 60);
+
 /// As [`run`], but a failure is only returned, not an error.
 pub fn run_status(command: &mut Command, log: &Path, step: &Step) -> Result<ExitStatus> {
+    run_unless_silent(command, log, step, SILENCE)
+}
+
+fn run_unless_silent(
+    command: &mut Command,
+    log: &Path,
+    step: &Step,
+    silence: Duration,
+) -> Result<ExitStatus> {
     if let Some(parent) = log.parent() {
         fs::create_dir_all(parent).with_context(|| format!("cannot make {}", parent.display()))?;
     }
@@ -220,9 +231,26 @@ pub fn run_status(command: &mut Command, log: &Path, step: &Step) -> Result<Exit
     let mut running = Running::start(command)?;
     let start = Instant::now();
     let mut looked = Instant::now();
+    let mut printed = (0, Instant::now());
     loop {
         if let Some(status) = running.poll()? {
             return Ok(status);
+        }
+        let length = file.metadata().map_or(0, |log| log.len());
+        if length != printed.0 {
+            printed = (length, Instant::now());
+        }
+        if printed.1.elapsed() > silence {
+            return Err(hinted(
+                format!(
+                    "{} has printed nothing for {} min and was ended:\n{}log: {}",
+                    running.name,
+                    silence.as_secs() / 60,
+                    tail(log, 15),
+                    log.display()
+                ),
+                "the end of the log says where it was; a network or a disk may have been stuck",
+            ));
         }
         // Short waits first: many commands take milliseconds.
         let wait = if start.elapsed() < Duration::from_millis(300) {
@@ -246,15 +274,7 @@ pub fn output(command: &mut Command) -> Result<String> {
 
 /// As [`output`], where that is no text.
 pub fn output_bytes(command: &mut Command) -> Result<Vec<u8>> {
-    let name = command.get_program().to_string_lossy().into_owned();
-    command.stdin(Stdio::null());
-    let out = command.output().map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => hinted(
-            format!("the program {name} is not installed"),
-            "TOOLS=root takes the project's own tools",
-        ),
-        _ => anyhow::Error::new(e).context(format!("cannot start {name}")),
-    })?;
+    let out = try_output(command)?;
     if !out.status.success() {
         anyhow::bail!(
             "{}: {}: {}",
@@ -264,6 +284,51 @@ pub fn output_bytes(command: &mut Command) -> Result<Vec<u8>> {
         );
     }
     Ok(out.stdout)
+}
+
+/// Runs `command` and returns what it printed and how it ended: a failure is no error.
+pub fn try_output(command: &mut Command) -> Result<Output> {
+    command.stdin(Stdio::null());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut running = Running::start(command)?;
+    let (stdout, stderr) = (running.child.stdout.take(), running.child.stderr.take());
+    let name = running.name.clone();
+    // One of them may be full before the other one has ended.
+    let (stdout, stderr) = both(|| read(stdout), || read(stderr));
+    let cannot = || format!("cannot read what {name} prints");
+    let (stdout, stderr) = (stdout.with_context(cannot)?, stderr.with_context(cannot)?);
+    let status = loop {
+        match running.poll()? {
+            Some(status) => break status,
+            None => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
+    Ok(Output {
+        status,
+        stdout,
+        stderr,
+    })
+}
+
+fn read(pipe: Option<impl Read>) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    if let Some(mut pipe) = pipe {
+        pipe.read_to_end(&mut bytes)?;
+    }
+    Ok(bytes)
+}
+
+/// Says of a program that it is not there.
+fn is_missing(name: &str) -> anyhow::Error {
+    let has_root = std::env::var_os("KVM_RUST_TOOLS").is_some_and(|tools| tools == "root");
+    hinted(
+        format!("the program {name} is not installed"),
+        if has_root {
+            "a package is missing in scripts/packages, or the tool root is damaged: make clean-cache"
+        } else {
+            "TOOLS=root takes the project's own tools"
+        },
+    )
 }
 
 /// The command as one would type it, for logs.
@@ -299,6 +364,36 @@ mod tests {
         assert!(text.contains("exit status 3"), "{text}");
         assert!(text.contains("x.c:1: error: no such thing"), "{text}");
         assert!(text.contains(&log.display().to_string()), "{text}");
+    }
+
+    #[test]
+    fn what_prints_nothing_for_long_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("log");
+        let step = Ui::new().step("t");
+        let run = |script: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", script]);
+            run_unless_silent(&mut command, &log, &step, Duration::from_millis(600))
+        };
+        // Longer in all, but not silent for so long.
+        let steady = "for i in 1 2 3 4 5 6 7; do echo $i; sleep 0.2; done";
+        assert!(run(steady).unwrap().success());
+        let begin = Instant::now();
+        let error = format!("{:#}", run("echo last words; sleep 100").unwrap_err());
+        assert!(begin.elapsed() < Duration::from_secs(50));
+        assert!(error.contains("sh has printed nothing"), "{error}");
+        assert!(error.contains("last words"), "{error}");
+    }
+
+    #[test]
+    fn what_is_printed_is_returned_whatever_comes_first() {
+        let mut command = Command::new("sh");
+        let script = "head -c 200000 /dev/zero >&2; head -c 100000 /dev/zero; exit 3";
+        let out = try_output(command.args(["-c", script])).unwrap();
+        assert_eq!((out.stdout.len(), out.stderr.len()), (100_000, 200_000));
+        assert_eq!(out.status.code(), Some(3));
+        assert!(output(Command::new("sh").args(["-c", "exit 3"])).is_err());
     }
 
     #[test]

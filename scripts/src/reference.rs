@@ -56,6 +56,10 @@ pub fn boot(ctx: &Context, host: Host, programs: &Programs, step: &Step) -> Resu
 pub fn recall(ctx: &Context, identity: &str) -> Option<Outcome> {
     let kept = store(ctx).recall(identity)?;
     let outcome: Outcome = serde_json::from_slice(&kept.bytes).ok()?;
+    // What counts as one may be more by now.
+    if !console::warnings(&outcome.console).is_empty() {
+        return None;
+    }
     Some(Outcome {
         recalled: Some(kept.date),
         before: None,
@@ -161,5 +165,11 @@ mod tests {
         let outcome = recall(&ctx, "a").unwrap();
         assert!(outcome.recalled.is_some() && outcome.boot_ms == 7);
         assert!(recall(&ctx, "b").is_none());
+        let warns = Outcome {
+            console: "[    1.000000] WARNING: at f\n".into(),
+            ..Outcome::default()
+        };
+        keep(&ctx, "c", &warns, Mode::Vhe, 0).unwrap();
+        assert!(recall(&ctx, "c").is_none(), "it is judged again");
     }
 }

@@ -8,7 +8,7 @@ use crate::error::hinted;
 use crate::lock::Lock;
 use crate::progress::Step;
 use crate::version::{Version, SUPPORTED};
-use crate::{digest, disk, kernel_org, overlay, process};
+use crate::{digest, disk, files, kernel_org, overlay, process};
 use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 use std::fs;
@@ -193,22 +193,19 @@ fn unpack(
     let sum = digest::of_file(archive)?;
     step.at("unpacking");
     let partial = sources.join("partial");
-    if partial.exists() {
-        fs::remove_dir_all(&partial)
-            .with_context(|| format!("cannot remove {}", partial.display()))?;
-    }
+    files::remove_all(&partial)?;
     fs::create_dir_all(&partial).with_context(|| format!("cannot make {}", partial.display()))?;
     extract(&partial)?;
     let version = Version::of_tree(&partial)?;
     if let Err(refused) = version.check(origin) {
-        fs::remove_dir_all(&partial)
-            .with_context(|| format!("cannot remove {}", partial.display()))?;
+        files::remove_all(&partial)?;
         return Err(refused);
     }
     let path = sources.join(format!("linux-{version}-{}", digest::short(&sum)));
-    if !path.exists() {
-        fs::rename(&partial, &path)
-            .with_context(|| format!("cannot move the source to {}", path.display()))?;
+    if path.exists() {
+        files::remove_all(&partial)?;
+    } else {
+        files::name_whole_folder(&partial, &path)?;
     }
     ctx.ui
         .line(&format!("kernel source {version} from {origin}"));
@@ -231,7 +228,10 @@ fn recorded(sources: &Path, key: &str) -> Result<Option<Source>> {
         return Ok(None);
     }
     let version = Version::of_tree(&path)?;
-    version.check(&path.display().to_string())?;
+    // One that an older checkout took, for which this one has others.
+    if version.check(&path.display().to_string()).is_err() {
+        return Ok(None);
+    }
     Ok(Some(Source {
         path,
         version,

@@ -8,7 +8,7 @@ use crate::compare::{against_c, difference};
 use crate::configurations;
 use crate::console::{self, CaseOutcome};
 use crate::contest::{self, Guests, Report};
-use crate::context::Context;
+use crate::context::{self, Context};
 use crate::documents::rustdoc;
 use crate::earlier;
 use crate::entry;
@@ -81,7 +81,7 @@ enum Done {
 /// Runs the tests of `level`; of hosts and traces, only those with `only` in
 /// their name. True if all passed.
 pub fn test(ctx: &Context, level: Level, only: &str) -> Result<bool> {
-    checks::prune_logs(ctx, KEEP_LOGS)?;
+    context::remove_oldest_logs(&ctx.cache.join("log"), KEEP_LOGS)?;
     let start = Instant::now();
     let mut record = Record::new(ctx, level, only);
     let done = run(ctx, &mut record, start);

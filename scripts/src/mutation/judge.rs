@@ -6,7 +6,7 @@ use crate::changed_copy::TRY;
 use crate::context::Context;
 use crate::process::{self, Running};
 use crate::progress::Step;
-use anyhow::{ensure, Context as _, Result};
+use anyhow::{bail, ensure, Context as _, Result};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -140,6 +140,11 @@ impl<'a> Judge<'a> {
             }
             match status {
                 Some(status) if status.success() => return Ok(Ended::Passed),
+                Some(status) if !has_begun(&read(&log)?) => bail!(
+                    "not tried: the tests do not begin, {}\nlog: {}",
+                    process::describe(status),
+                    log.display()
+                ),
                 Some(status) => return Ok(Ended::Noticed(process::describe(status))),
                 None if start.elapsed() > limit => {
                     return Ok(Ended::Noticed("it did not end".to_owned()))
@@ -165,6 +170,12 @@ fn times(text: &str) -> BTreeMap<String, Duration> {
         Some((name.to_owned(), Duration::from_secs_f64(seconds)))
     };
     text.lines().filter_map(time).collect()
+}
+
+/// Whether there was a test that could fail, by what libtest prints.
+fn has_begun(text: &str) -> bool {
+    text.lines()
+        .any(|line| line.starts_with("running ") && line.contains(" test"))
 }
 
 /// The first test that failed, by what libtest prints.

@@ -58,16 +58,20 @@ pub fn run(source: &Path, mails: &[PathBuf], log: &Path, step: &Step) -> Result<
     // It asks for the maintainers of each file, which takes a while.
     let ends = side_by_side(mails.iter().collect(), context::cpus(), look);
     let ends: Vec<ExitStatus> = ends.into_iter().collect::<Result<_>>()?;
-    let failed = ends.into_iter().find(|end| !end.success());
+    // Of remarks it says so by 1.
+    let failed = ends.iter().find(|end| !matches!(end.code(), Some(0 | 1)));
+    let has_remarks = ends.iter().any(|end| end.code() == Some(1));
     let text = fs::read(log).with_context(|| format!("cannot read {}", log.display()))?;
     let found = remarks(&String::from_utf8_lossy(&text), read)?;
-    if let (Some(end), true) = (failed, found.is_empty()) {
-        anyhow::bail!(
-            "checkpatch.pl: {}, but it says nothing; log: {}",
-            process::describe(end),
-            log.display()
-        );
+    if let Some(&end) = failed {
+        let how = process::describe(end);
+        anyhow::bail!("checkpatch.pl: {how}; log: {}", log.display());
     }
+    anyhow::ensure!(
+        has_remarks != found.is_empty(),
+        "checkpatch.pl has remarks that are not understood; log: {}",
+        log.display()
+    );
     Ok(found)
 }
 

@@ -14,6 +14,7 @@ mod repository;
 mod steps;
 
 use crate::context::Context;
+use crate::lock::Lock;
 use crate::overlay::Overlay;
 use crate::progress::Step;
 use crate::source::{self, Source};
@@ -158,6 +159,7 @@ fn judge(
 pub fn patches(ctx: &Context) -> Result<bool> {
     let identity = Identity::of_user()?;
     let folder = ctx.cache.join("series");
+    let _lock = Lock::take(&ctx.ui, &files::beside(&folder, "lock"), "the series")?;
     let log = ctx.log("checkpatch-series");
     let step = ctx.ui.step("patches");
     let (judged, source) = judge(ctx, &identity, &folder, &log, &step)?;

@@ -80,7 +80,10 @@ fn newest_kernel(names: &[String]) -> Option<&String> {
 
 /// Where it is, for this recipe.
 fn place(ctx: &Context) -> PathBuf {
-    let recipe = format!("{} {PACKAGES} {LEFT_OUT:?} {FLAVOUR}", apt::SUITE);
+    let recipe = format!(
+        "{} {PACKAGES} {LEFT_OUT:?} {FLAVOUR} {SUPPORTED:?}",
+        apt::SUITE
+    );
     let digest = digest::of_bytes(recipe.as_bytes());
     let name = format!("debian-{}", digest::short(&digest));
     ctx.cache.join("build/server").join(name)

@@ -28,7 +28,7 @@ const END_MIB: u64 = 1;
 const TAKES_MIB: u64 = 3000;
 
 /// The table, for sfdisk.
-fn table() -> String {
+pub fn table() -> String {
     let mib = |n: u64| format!("{n}MiB");
     format!(
         "label: gpt\nstart={}, size={}, type=uefi\nstart={}, size={}, type=linux\n",

@@ -158,9 +158,10 @@ impl<'a> Place<'a> {
         let ctx = self.ctx;
         let plan = plans::set_up();
         let mut made_from = format!(
-            "{} {}",
+            "{} {} {}",
             self.debian.folder.display(),
-            serde_json::to_string(&plan)?
+            serde_json::to_string(&plan)?,
+            disk::table()
         );
         for (place, file) in disk::files(ctx)? {
             made_from.push_str(&format!(" {} {}", place.display(), digest::of_file(&file)?));

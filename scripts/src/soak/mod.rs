@@ -167,11 +167,11 @@ impl Soak {
             note.push_str(&format!("{problem}\n"));
         }
         let folder = ctx.result(&format!("soak-{}-seed-{}", context::now(), self.seed));
-        let remains = record::keep(&folder, mode, outcome, &note)?;
         for problem in problems {
             ctx.ui
                 .line(&format!("error: soak {}: {problem}", mode.name()));
         }
+        let remains = record::keep(&folder, mode, outcome, &note)?;
         ctx.ui.line(process::tail(&remains.dmesg, 20).trim_end());
         ctx.ui.line(&format!(
             "seed: {}\nagain: {}\nlog: {}\ndmesg: {}\nnote: {}",
@@ -203,10 +203,12 @@ impl Soak {
                 self.failed(ctx, mode, &outcome, &problems)?;
             }
             modes.push(InMode::new(mode, &report, outcome.warnings.len(), problems));
+            // Whatever becomes of the next.
+            record::write(ctx, self.seed, &modes)?;
         }
         print!("\n{}", table(&modes));
         let held = modes.iter().all(|mode| mode.problems.is_empty());
-        let path = record::write(ctx, self.seed, modes)?;
+        let path = record::path(ctx);
         println!("seed: {}\nnumbers: {}", self.seed, path.display());
         Ok(held)
     }

@@ -11,12 +11,13 @@ use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A soak in all its modes.
 #[derive(Debug, Serialize)]
-pub struct Record {
+pub struct Record<'a> {
     /// When it ended.
     pub date: String,
     /// The commit of the checkout.
@@ -24,7 +25,7 @@ pub struct Record {
     /// The seed.
     pub seed: u64,
     /// What came of it in each mode.
-    pub modes: Vec<InMode>,
+    pub modes: &'a [InMode],
 }
 
 /// What came of it in a mode.
@@ -88,19 +89,22 @@ pub fn commit(ctx: &Context) -> String {
 /// Its name, among the results.
 pub const NAME: &str = "soak.json";
 
-/// Writes the record, and returns where it is.
-pub fn write(ctx: &Context, seed: u64, modes: Vec<InMode>) -> Result<PathBuf> {
+/// Where it is.
+pub fn path(ctx: &Context) -> PathBuf {
+    ctx.result(NAME)
+}
+
+/// Writes the record.
+pub fn write(ctx: &Context, seed: u64, modes: &[InMode]) -> Result<()> {
     let record = Record {
         date: context::now(),
         commit: commit(ctx),
         seed,
         modes,
     };
-    let path = ctx.result(NAME);
     let mut text = serde_json::to_string_pretty(&record)?;
     text.push('\n');
-    files::write_atomic(&path, text.as_bytes())?;
-    Ok(path)
+    files::write_atomic(&path(ctx), text.as_bytes())
 }
 
 /// What a failure leaves behind, where no later run removes it.
@@ -127,8 +131,13 @@ pub fn keep(folder: &Path, mode: Mode, outcome: &Outcome, note: &str) -> Result<
         &remains.dmesg,
         console::kernel_messages(&outcome.console).as_bytes(),
     )?;
-    fs::copy(&outcome.log, &remains.log)
-        .with_context(|| format!("cannot copy {}", outcome.log.display()))?;
+    match fs::copy(&outcome.log, &remains.log) {
+        // QEMU may not have come to write one.
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        result => {
+            result.with_context(|| format!("cannot copy {}", outcome.log.display()))?;
+        }
+    }
     Ok(remains)
 }
 
