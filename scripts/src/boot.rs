@@ -525,6 +525,11 @@ fn judge(
         };
         let wanted = host.world_switch.unwrap_or("a kernel that says nothing");
         problems.push(format!("KVM {says}, {wanted} was asked for"));
+    } else if let (Some(_), Some(language)) = (progress.boot_ms, says) {
+        let line = format!("]: FP/SIMD handling and world switch in {language}");
+        if !console.lines().any(|said| said.trim_end().ends_with(&line)) {
+            problems.push(format!("its log does not say that KVM is in {language}"));
+        }
     }
     let mut warnings = console::warnings(&console);
     if let Some(tainted) = progress.tainted {
@@ -687,7 +692,7 @@ mod tests {
 
     #[test]
     fn another_implementation_than_was_asked_for_is_a_problem() {
-        let judged = |wanted, says: &str| {
+        let judged = |wanted, says: &str, logs: &str| {
             let host = Host {
                 world_switch: wanted,
                 ..host()
@@ -697,33 +702,34 @@ mod tests {
                 &host.expected(),
                 &format!(r#"{{"event":"up","uptime_ms":1{says}}}"#),
             );
-            let console = "[    0.100000] kvm [1]: VHE mode initialized successfully\n";
+            let console = format!(
+                "[    0.100000] kvm [1]: VHE mode initialized successfully\n\
+                 [    0.100001] kvm [1]: FP/SIMD handling and world switch in {logs}\n"
+            );
             let log = PathBuf::new();
-            judge(
-                &host.expected(),
-                progress,
-                console.into(),
-                log,
-                Duration::ZERO,
-            )
-            .problems
+            judge(&host.expected(), progress, console, log, Duration::ZERO).problems
         };
         let rust = r#","world_switch":"Rust""#;
         let c = r#","world_switch":"C""#;
-        assert!(judged(Some("Rust"), rust).is_empty());
+        assert!(judged(Some("Rust"), rust, "Rust").is_empty());
+        assert!(judged(Some("C"), c, "C").is_empty());
         assert_eq!(
-            judged(Some("Rust"), c),
+            judged(Some("Rust"), rust, "C"),
+            ["its log does not say that KVM is in Rust"]
+        );
+        assert_eq!(
+            judged(Some("Rust"), c, "C"),
             ["KVM says that its world switch is in C, Rust was asked for"]
         );
         // One that says nothing is not taken for either.
         for nothing in ["", r#","world_switch":null"#] {
             assert_eq!(
-                judged(Some("C"), nothing),
+                judged(Some("C"), nothing, ""),
                 ["KVM does not say what its world switch is in, C was asked for"]
             );
-            assert!(judged(None, nothing).is_empty());
+            assert!(judged(None, nothing, "").is_empty());
         }
-        assert_eq!(judged(None, c).len(), 1);
+        assert_eq!(judged(None, c, "C").len(), 1);
     }
 
     #[test]
@@ -765,27 +771,70 @@ mod tests {
         }
     }
 
+    /// What comes of a host if `script` runs in the place of QEMU, with its report in the file
+    /// that is its argument.
+    fn followed(script: &str, expected: &Expected) -> Outcome {
+        let dir = tempfile::tempdir().unwrap();
+        let files = Files {
+            log: dir.path().join("log"),
+            report: dir.path().join("report"),
+            qemu: dir.path().join("qemu"),
+        };
+        let mut command = Command::new("sh");
+        command.args(["-c", script, "sh"]).arg(&files.report);
+        let step = crate::progress::Ui::new().step("a host");
+        follow(command, files, expected, &step, &mut |_| ()).unwrap()
+    }
+
     #[test]
     fn a_host_that_another_waits_for_in_vain_is_stopped() {
-        let dir = tempfile::tempdir().unwrap();
         let in_vain = AtomicBool::new(true);
         let host = host();
         let expected = Expected {
             in_vain: Some(&in_vain),
             ..host.expected()
         };
-        let files = Files {
-            log: dir.path().join("log"),
-            report: dir.path().join("report"),
-            qemu: dir.path().join("qemu"),
-        };
-        let mut command = Command::new("sleep");
-        command.arg("600");
-        let step = crate::progress::Ui::new().step("a host");
-        let outcome = follow(command, files, &expected, &step, &mut |_| ()).unwrap();
+        let outcome = followed("sleep 600", &expected);
         assert!(outcome.in_vain);
         let stopped = "stopped before its userspace was up, as another host failed";
         assert_eq!(outcome.problems[0], stopped);
+    }
+
+    #[test]
+    fn a_host_that_hangs_is_ended() {
+        let begin = Instant::now();
+        let mut host = host();
+        host.boot_limit = Duration::from_millis(300);
+        let outcome = followed("sleep 600", &host.expected());
+        let hangs = "the host hangs before its userspace was up";
+        assert_eq!(outcome.problems[0], hangs);
+
+        host.boot_limit = Duration::from_secs(60);
+        host.plan.steps[0].silence_s = Some(1);
+        let up = r#"{"event":"up","uptime_ms":1500,"world_switch":"Rust"}"#;
+        let start = r#"{"event":"start","name":"a"}"#;
+        let script = format!("printf '%s\\n' '{up}' '{start}' >\"$1\"; sleep 600");
+        let outcome = followed(&script, &host.expected());
+        assert_eq!(outcome.problems[0], "the host hangs in a");
+        assert!(begin.elapsed() < Duration::from_secs(60));
+    }
+
+    #[test]
+    fn how_qemu_ended_is_said_if_the_host_did_not_end_itself() {
+        for (script, said) in [
+            (
+                "echo why >&2; kill -9 $$",
+                "QEMU ended with killed by signal 9 before its userspace was up: why",
+            ),
+            (
+                "echo no such CPU >&2; exit 1",
+                "QEMU ended with exit status 1 before its userspace was up: no such CPU",
+            ),
+            ("exit 0", "the host stopped before its userspace was up"),
+        ] {
+            let outcome = followed(script, &host().expected());
+            assert_eq!(outcome.problems[0], said);
+        }
     }
 
     #[test]
