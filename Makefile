@@ -30,7 +30,7 @@ help:
 	@echo 'make report      a page of what the last of these tests came to, and where it is'
 	@echo 'make docs        the pages in HTML, as the kernel makes them, and rustdoc of the code'
 	@echo 'make patches     patches that can be sent, in steps, with a cover letter;'
-	@echo '                 BOOT=y builds and boots the kernel of each step, an hour or more'
+	@echo '                 BOOT=y builds and boots the kernel of each step instead, which takes hours'
 	@echo 'make configurations  build and boot kernels with options that people have; NAMES=...'
 	@echo 'make deb         Debian packages of a kernel for servers, from what Debian configures'
 	@echo 'make server      installs that package on emulated servers, has a guest of libvirt migrate'
@@ -73,7 +73,7 @@ docs:
 	@scripts/xtask docs
 
 patches:
-	@scripts/xtask patches $(if $(BOOT),--boot)
+	@scripts/xtask patches $(if $(filter-out n,$(BOOT)),--boot)
 
 configurations:
 	@scripts/xtask configurations $(NAMES)

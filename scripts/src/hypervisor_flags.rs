@@ -136,7 +136,13 @@ struct Pair {
     demand: Demand,
 }
 
-const PAIRS: [Pair; 19] = [
+const PAIRS: [Pair; 20] = [
+    Pair {
+        name: "optimisation of the kernel as a whole (LTO)",
+        c: &[on("-flto", ""), off("-fno-lto", "")],
+        rust: &[on("-Clinker-plugin-lto", ""), on("-Clto", "")],
+        demand: Demand::NotMore,
+    },
     Pair {
         name: "a shadow call stack",
         c: &[
@@ -525,6 +531,7 @@ mod tests {
             ("-Zstack-protector=strong", "a stack protector"),
             ("-Cinstrument-coverage", "GCOV"),
             ("-Zsanitizer=thread", "KCSAN"),
+            ("-Clinker-plugin-lto", "LTO"),
         ] {
             let found = differences("clang -c a.c", &format!("rustc {flag} a.rs"));
             assert_eq!(found.len(), 1, "{flag}: {found:?}");
