@@ -117,8 +117,12 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
     command
         .env("KDEB_CHANGELOG_DIST", apt::SUITE)
         .env("DEB_BUILD_PROFILES", PROFILES)
-        // As `make` says it, without each command.
-        .env("DEB_BUILD_OPTIONS", "terse");
+        // What the build needs is in scripts/packages. Debian's list has libraries as well that only
+        // other configurations need.
+        .env("DPKG_FLAGS", "--no-check-builddeps")
+        // With "terse", dpkg-buildpackage puts an option behind the variables in MAKEFLAGS, where
+        // make takes it for something to make.
+        .env_remove("DEB_BUILD_OPTIONS");
     command
 }
 
