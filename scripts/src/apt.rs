@@ -6,7 +6,7 @@ use crate::context::Context;
 use crate::error::hinted;
 use crate::progress::Step;
 use crate::{digest, files, process};
-use anyhow::{bail, Context as _, Result};
+use anyhow::{Context as _, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -14,6 +14,9 @@ use std::process::Command;
 /// Suite whose packages are used.
 pub const SUITE: &str = "trixie";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// What to do where packages do not come.
+const HINT: &str = "check the network, or name another mirror: MIRROR=http://your.mirror/debian";
 
 /// apt with private state.
 pub struct Apt {
@@ -160,7 +163,10 @@ impl Apt {
         step.at("apt-get update");
         let status = process::run_status(self.command().arg("update"), log, step)?;
         if !status.success() {
-            bail!("apt-get update failed: {}", first_error(log));
+            return Err(hinted(
+                format!("apt-get update failed: {}", first_error(log)),
+                HINT,
+            ));
         }
         Ok(())
     }
@@ -209,11 +215,17 @@ impl Apt {
         )?;
         let fresh = partial.join(&offer.name);
         if !status.success() {
-            bail!("apt-get download failed: {}", first_error(log));
+            return Err(hinted(
+                format!("apt-get download failed: {}", first_error(log)),
+                HINT,
+            ));
         }
         if !is_whole(&fresh, &offer) {
             files::remove_all(&fresh)?;
-            bail!("{} came with the wrong size or checksum", offer.name);
+            return Err(hinted(
+                format!("{} came with the wrong size or checksum", offer.name),
+                HINT,
+            ));
         }
         fs::rename(&fresh, &file).with_context(|| format!("cannot name {}", file.display()))?;
         Ok(file)

@@ -114,6 +114,11 @@ fn fetch(ctx: &Context, log: &Path, step: &Step) -> Result<String> {
 /// `make` with what decides how packages are called.
 fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
     let mut command = kernel::make(ctx, &tree.path, out);
+    for_packages(&mut command);
+    command
+}
+
+fn for_packages(command: &mut Command) {
     command
         .env("KDEB_CHANGELOG_DIST", apt::SUITE)
         .env("DEB_BUILD_PROFILES", PROFILES)
@@ -123,7 +128,6 @@ fn make(ctx: &Context, tree: &Tree, out: &Path) -> Command {
         // With "terse", dpkg-buildpackage puts an option behind the variables in MAKEFLAGS, where
         // make takes it for something to make.
         .env_remove("DEB_BUILD_OPTIONS");
-    command
 }
 
 /// Builds the packages, unless they are there.
@@ -244,6 +248,20 @@ mod tests {
         assert!(is("linux-image-7.3.4-kvm-rust_7.3.4-1_arm64.deb"));
         assert!(!is("linux-image-7.3.4-kvm-rust-dbg_7.3.4-1_arm64.deb"));
         assert!(!is("linux-libc-dev_7.3.4-1_arm64.deb"));
+    }
+
+    #[test]
+    fn dpkg_buildpackage_neither_asks_for_more_nor_gives_make_options_as_targets() {
+        let mut command = Command::new("make");
+        command.env("DEB_BUILD_OPTIONS", "terse");
+        for_packages(&mut command);
+        let set = |name: &str| {
+            let found = command.get_envs().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| value.map(|value| value.to_string_lossy().into_owned()))
+        };
+        assert_eq!(set("DEB_BUILD_OPTIONS"), Some(None));
+        let flags = set("DPKG_FLAGS").flatten();
+        assert_eq!(flags.as_deref(), Some("--no-check-builddeps"));
     }
 
     #[test]

@@ -44,13 +44,15 @@ pub fn print(error: &anyhow::Error) {
     }
 }
 
+/// What to do about a full disk.
+pub const DISK_IS_FULL: &str =
+    "the disk is full: make room, or point KVM_RUST_CACHE at a larger disk";
+
 /// A hint for errors of the operating system that mean the same everywhere.
 fn hint_for_cause(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     let io = cause.downcast_ref::<std::io::Error>()?;
     match io.raw_os_error()? {
-        libc::ENOSPC => {
-            Some("the disk is full: make room, or point KVM_RUST_CACHE at a larger disk")
-        }
+        libc::ENOSPC => Some(DISK_IS_FULL),
         libc::EACCES | libc::EPERM | libc::EROFS => {
             Some("point KVM_RUST_CACHE at a folder that you own and can write to")
         }

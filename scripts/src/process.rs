@@ -2,7 +2,7 @@
 //! Child processes: each in a process group of its own, its output in a log
 //! file, and gone when this program goes.
 
-use crate::error::hinted;
+use crate::error::{self, hinted};
 use crate::progress::Step;
 use crate::side_by_side::both;
 use anyhow::{Context, Result};
@@ -183,14 +183,21 @@ pub fn run(command: &mut Command, log: &Path, step: &Step) -> Result<()> {
         return Ok(());
     }
     let program = command.get_program().to_string_lossy().into_owned();
+    let reasons = reasons(log);
+    let is_full = [&reasons, &tail(log, 15)]
+        .iter()
+        .any(|text| text.contains("No space left on device"));
     Err(hinted(
         format!(
-            "{program} failed, {}:\n{}log: {}",
+            "{program} failed, {}:\n{reasons}log: {}",
             describe(status),
-            reasons(log),
             log.display()
         ),
-        "the first error in the log is the one to mend",
+        if is_full {
+            error::DISK_IS_FULL
+        } else {
+            "the first error in the log is the one to mend"
+        },
     ))
 }
 
@@ -364,6 +371,22 @@ mod tests {
         assert!(text.contains("exit status 3"), "{text}");
         assert!(text.contains("x.c:1: error: no such thing"), "{text}");
         assert!(text.contains(&log.display().to_string()), "{text}");
+    }
+
+    #[test]
+    fn a_full_disk_is_what_there_is_to_mend() {
+        let dir = tempfile::tempdir().unwrap();
+        let step = Ui::new().step("t");
+        let hint = |says: &str| {
+            let log = dir.path().join(says);
+            let mut command = Command::new("sh");
+            command.args(["-c", "echo \"$1\"; exit 1", "sh", says]);
+            let error = run(&mut command, &log, &step).unwrap_err();
+            error::hint(&error).unwrap().to_owned()
+        };
+        let full = "x.c:1: fatal error: error writing to x.o: No space left on device";
+        assert!(hint(full).contains("the disk is full"));
+        assert!(hint("x.c:1: error: no such type").contains("first error"));
     }
 
     #[test]

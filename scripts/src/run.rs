@@ -75,6 +75,7 @@ pub fn run(ctx: &Context, mode: Mode, cpu: Cpu) -> Result<bool> {
     }
     eprint!("{}", process::tail(&outcome.log, 15));
     eprintln!("log: {}", outcome.log.display());
+    eprintln!("hint: if the log does not say why, Documentation/debugging.rst has what to try");
     Ok(false)
 }
 

@@ -181,6 +181,9 @@ pub fn patches(ctx: &Context) -> Result<bool> {
         source.version,
         folder.display()
     );
+    if base_commit(&source).is_none() {
+        println!("no base-commit in the cover letter: KDIR= a git tree gives it one");
+    }
     for problem in &judged.problems {
         println!("not fit to be sent: {problem}");
     }
