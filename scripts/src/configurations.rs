@@ -77,6 +77,12 @@ impl Configuration {
         text.push('\n');
         text
     }
+
+    /// Whether the kernel can trace the calls of its functions, which it does then.
+    fn traces_functions(&self) -> bool {
+        let mut options = self.options.iter();
+        options.any(|option| option == "CONFIG_FUNCTION_TRACER=y")
+    }
 }
 
 /// Builds and boots `configurations`, and adds a test for each build and each host. Returns
@@ -121,7 +127,8 @@ fn test(
                 row.push("-".to_owned());
                 continue;
             };
-            let spec = matrix::configured(mode, configuration.traces);
+            let spec =
+                matrix::configured(mode, configuration.traces, configuration.traces_functions());
             let name = format!("{name}@{}", mode.name());
             let step = ctx.ui.step(&name);
             let (verdict, detail) =
@@ -242,13 +249,22 @@ mod tests {
     fn hosts_check_the_registers_and_what_is_counted_of_them() {
         for configuration in list() {
             for mode in MODES {
-                let spec = matrix::configured(mode, configuration.traces);
+                let spec = matrix::configured(
+                    mode,
+                    configuration.traces,
+                    configuration.traces_functions(),
+                );
                 assert!(spec.lpa2);
                 let steps = &spec.plan.steps;
                 assert!(steps.iter().any(|s| Guests::of_step(&s.name).is_some()));
                 let counters = steps.iter().find(|s| s.name == "fp-counters").unwrap();
                 let traces = counters.argv.contains(&"--trace".to_owned());
                 assert_eq!(traces, configuration.traces);
+                let traces_functions =
+                    |step: &crate::plan::Step| step.argv.contains(&"--trace-functions".to_owned());
+                let contests = steps.iter().filter(|s| Guests::of_step(&s.name).is_some());
+                let traced = contests.filter(|step| traces_functions(step)).count();
+                assert_eq!(traced > 0, configuration.name == "ftrace");
             }
         }
     }

@@ -307,9 +307,15 @@ pub fn mutant(programs: &Programs, mode: Mode) -> Result<Spec> {
 const WORLDS: [Mode; 2] = [Mode::Vhe, Mode::Nvhe];
 
 /// A host with another configuration: guests that check their registers, and what is counted
-/// of them, and traced if the kernel `traces`.
-pub fn configured(mode: Mode, traces: bool) -> Spec {
+/// of them, and traced if the kernel `traces`. The calls of its functions are traced meanwhile if it
+/// `traces_functions`.
+pub fn configured(mode: Mode, traces: bool, traces_functions: bool) -> Spec {
     let mut steps = contests(mode, Level::Quick.contest_seconds(), 240);
+    if traces_functions {
+        for step in &mut steps {
+            step.argv.push("--trace-functions".to_owned());
+        }
+    }
     steps.push(fp_counters(mode, traces));
     Spec {
         lpa2: true,

@@ -9,6 +9,7 @@
 //! everybody checked at least once and nobody found a corruption.
 
 mod affinity;
+mod function_tracer;
 mod guest;
 mod host_task;
 mod kernel_programs;
@@ -24,6 +25,7 @@ use clap::Parser;
 use fp::Tally;
 use serde::Serialize;
 
+use function_tracer::FunctionTracer;
 use guest::Guest;
 use neon::Neon;
 use options::{Options, Role, Tasks, Vmm};
@@ -44,6 +46,7 @@ struct Outcome {
     guest_boot_ms: Vec<u64>,
     neon_rounds: u64,
     neon_corruptions: u64,
+    traced_calls: u64,
 }
 
 impl Outcome {
@@ -62,6 +65,9 @@ impl Outcome {
         }
         if !options.no_neon && self.neon_rounds == 0 {
             bail!("no softirq used the FP registers");
+        }
+        if options.trace_functions && self.traced_calls == 0 {
+            bail!("no function was traced");
         }
         Ok(())
     }
@@ -98,6 +104,10 @@ fn work(options: &Options) -> Result<Tally> {
 
 fn run(options: &Options) -> Result<Outcome> {
     let mut outcome = Outcome::default();
+    let tracer = match options.trace_functions {
+        true => Some(FunctionTracer::start()?),
+        false => None,
+    };
     let guests = start(options)?;
     let neon = match options.no_neon {
         true => None,
@@ -121,6 +131,9 @@ fn run(options: &Options) -> Result<Outcome> {
         outcome.guest_checks += played.checks;
         outcome.guest_corruptions += played.corruptions;
         outcome.guest_boot_ms.push(played.boot.as_millis() as u64);
+    }
+    if let Some(tracer) = tracer {
+        outcome.traced_calls = tracer.stop()?;
     }
     Ok(outcome)
 }

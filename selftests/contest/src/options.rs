@@ -47,6 +47,9 @@ pub struct Options {
     /// Do not use the FP registers in softirqs
     #[arg(long)]
     pub no_neon: bool,
+    /// Have the kernel trace each call of KVM's functions and of the FP core's
+    #[arg(long)]
+    pub trace_functions: bool,
     /// Seconds that a guest may take to reach userspace
     #[arg(long, default_value_t = 120)]
     pub boot_timeout: u64,
