@@ -116,10 +116,7 @@ fn test(
             continue;
         }
         let built = Built::new(ctx, &[Variant::Rust], false);
-        let (verdict, detail) = match &built {
-            Ok(_) => (Verdict::Passed, String::new()),
-            Err(error) => Verdict::failed(error),
-        };
+        let (verdict, detail) = Verdict::of_ref(&built);
         row.push(verdict.word().to_owned());
         results.add(&ctx.ui, &name, verdict, &detail);
         for mode in MODES {

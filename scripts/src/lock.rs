@@ -44,11 +44,18 @@ impl Lock {
             .open(path)
             .with_context(|| format!("cannot open the lock {}", path.display()))?;
         if flock(&file, kind | libc::LOCK_NB).is_err() {
-            ui.line(&format!("waiting for another run that works on {what}"));
+            ui.line(&format!("waiting for who works on {what} now"));
             flock(&file, kind)
                 .with_context(|| format!("cannot take the lock {}", path.display()))?;
         }
         Ok(Self(file))
+    }
+
+    /// Takes the lock on the folder `path` itself alone, which leaves no file behind.
+    pub fn take_folder(path: &Path) -> Result<Self> {
+        let folder = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        flock(&folder, libc::LOCK_EX).with_context(|| format!("cannot lock {}", path.display()))?;
+        Ok(Self(folder))
     }
 
     /// Shares the lock on the file `path` itself, which is not made if it is

@@ -159,9 +159,14 @@ pub enum Verdict {
 impl Verdict {
     /// What a check that succeeds or says why not comes to, with the detail.
     pub fn of(result: anyhow::Result<()>) -> (Self, String) {
+        Self::of_ref(&result)
+    }
+
+    /// As [`Self::of`], of a result that is still needed.
+    pub fn of_ref<T>(result: &anyhow::Result<T>) -> (Self, String) {
         match result {
-            Ok(()) => (Self::Passed, String::new()),
-            Err(error) => Self::failed(&error),
+            Ok(_) => (Self::Passed, String::new()),
+            Err(error) => Self::failed(error),
         }
     }
 

@@ -14,6 +14,7 @@ pub use state::STATE;
 
 use crate::digest;
 use crate::error::hinted;
+use crate::lock::Lock;
 use crate::version::Version;
 use anyhow::{Context, Result};
 use journal::Journal;
@@ -21,7 +22,6 @@ use patch::{File, FilePatch};
 use state::State;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -36,7 +36,7 @@ pub enum Outcome {
 
 /// Puts `overlay` into `tree`, in place of an older one that is in there.
 pub fn apply(tree: &Path, overlay: &Overlay) -> Result<Outcome> {
-    let _lock = lock(tree)?;
+    let _lock = Lock::take_folder(tree)?;
     Journal::recover(tree)?;
     match plan(tree, Some(overlay))? {
         None => Ok(Outcome::Unchanged),
@@ -46,7 +46,7 @@ pub fn apply(tree: &Path, overlay: &Overlay) -> Result<Outcome> {
 
 /// True where `tree` has exactly `overlay` in it. Changes nothing.
 pub fn is_applied(tree: &Path, overlay: &Overlay) -> Result<bool> {
-    let _lock = lock(tree)?;
+    let _lock = Lock::take_folder(tree)?;
     Ok(!journal::is_pending(tree) && plan(tree, Some(overlay))?.is_none())
 }
 
@@ -61,7 +61,7 @@ pub fn supported(checkout: &Path, tree: &Path, origin: &str) -> Result<Version> 
         return Err(refusal);
     }
     let overlay = Overlay::read(checkout)?;
-    let _lock = lock(tree)?;
+    let _lock = Lock::take_folder(tree)?;
     let (what, hint) = match plan(tree, Some(&overlay)) {
         Ok(_) => (
             "everything applies to it, which says nothing of whether it works".to_owned(),
@@ -77,7 +77,7 @@ pub fn supported(checkout: &Path, tree: &Path, origin: &str) -> Result<Version> 
 
 /// Takes out of `tree` whatever [`apply`] put there.
 pub fn reverse(tree: &Path) -> Result<Outcome> {
-    let _lock = lock(tree)?;
+    let _lock = Lock::take_folder(tree)?;
     Journal::recover(tree)?;
     match plan(tree, None)? {
         None => Ok(Outcome::Unchanged),
@@ -96,17 +96,6 @@ pub fn put_there(tree: &Path) -> Result<Vec<String>> {
     }
     paths.push(STATE.to_owned());
     Ok(paths)
-}
-
-/// Locks the folder itself, which leaves no file behind.
-fn lock(tree: &Path) -> Result<fs::File> {
-    let folder = fs::File::open(tree).with_context(|| format!("cannot open {}", tree.display()))?;
-    // SAFETY: flock() takes no pointers, and the descriptor is open.
-    if unsafe { libc::flock(folder.as_raw_fd(), libc::LOCK_EX) } != 0 {
-        return Err(std::io::Error::last_os_error())
-            .with_context(|| format!("cannot lock {}", tree.display()));
-    }
-    Ok(folder)
 }
 
 /// A change of a tree that was checked to the end but not begun.

@@ -150,10 +150,7 @@ impl<'a> Place<'a> {
         let step = ui.step(&name);
         let log = self.ctx.log(&name);
         let image = self.build(variant, &log, &step);
-        let (verdict, detail) = match &image {
-            Ok(_) => (Verdict::Passed, String::new()),
-            Err(error) => Verdict::failed(error),
-        };
+        let (verdict, detail) = Verdict::of_ref(&image);
         step.end(verdict.word());
         let word = verdict.word().to_owned();
         results.add(ui, &name, verdict, &detail);

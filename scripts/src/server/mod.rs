@@ -113,10 +113,13 @@ impl<'a> Place<'a> {
     /// A disk that is only read, with what a machine is to do.
     fn tools(&self, name: &str, manifest: &Manifest, step: &Step) -> Result<PathBuf> {
         let log = self.ctx.log(&format!("server-{name}"));
-        let folder = tempfile::tempdir_in(&self.folder).context("cannot make a folder")?;
-        manifest.copy_to(folder.path())?;
         let image = self.folder.join(format!("{name}.erofs"));
-        image::read_only(folder.path(), &image, &log, step)?;
+        // An interrupted run may have left one.
+        let folder = files::beside(&image, "content");
+        files::remove_all(&folder)?;
+        manifest.copy_to(&folder)?;
+        image::read_only(&folder, &image, &log, step)?;
+        files::remove_all(&folder)?;
         Ok(image)
     }
 

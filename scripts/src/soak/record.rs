@@ -7,20 +7,20 @@ use crate::console;
 use crate::context::{self, Context};
 use crate::files;
 use crate::host::Mode;
+use crate::versions;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 /// A soak in all its modes.
 #[derive(Debug, Serialize)]
 pub struct Record<'a> {
     /// When it ended.
     pub date: String,
-    /// The commit of the checkout.
+    /// The commit of the checkout, with a `+` where it was changed since.
     pub commit: String,
     /// The seed.
     pub seed: u64,
@@ -63,29 +63,6 @@ impl InMode {
     }
 }
 
-/// The commit of the checkout, and whether it was changed since. "unknown" where there
-/// is no repository.
-pub fn commit(ctx: &Context) -> String {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            // In a user namespace the checkout seems to be somebody else's.
-            .args(["-c", "safe.directory=*", "-C"])
-            .arg(&ctx.checkout)
-            .args(arguments)
-            .output()
-            .ok()?;
-        let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-        output.status.success().then_some(text)
-    };
-    let Some(commit) = git(&["rev-parse", "HEAD"]) else {
-        return "unknown".to_owned();
-    };
-    match git(&["status", "--porcelain"]) {
-        Some(changes) if changes.is_empty() => commit,
-        _ => format!("{commit}, changed since"),
-    }
-}
-
 /// Its name, among the results.
 pub const NAME: &str = "soak.json";
 
@@ -98,7 +75,7 @@ pub fn path(ctx: &Context) -> PathBuf {
 pub fn write(ctx: &Context, seed: u64, modes: &[InMode]) -> Result<()> {
     let record = Record {
         date: context::now(),
-        commit: commit(ctx),
+        commit: versions::commit(ctx).unwrap_or_else(|| "unknown".to_owned()),
         seed,
         modes,
     };
