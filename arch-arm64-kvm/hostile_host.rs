@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 use crate::{
+    hyp::pstate::MODE,
     selector::{
         selectable,
         Selector,
@@ -121,8 +122,6 @@ const EXCEPT_AA64_EL2_SYNC: u8 = 4;
 const EXCEPT_AA64_EL2_IRQ: u8 = 5;
 const EXCEPT_AA64_EL2_SERR: u8 = 7;
 
-/// The mode in PSTATE, with the bit that says AArch32.
-const MODE: u64 = (bindings::PSR_MODE_MASK | bindings::PSR_MODE32_BIT) as u64;
 /// Monitor mode, for which the kernel has no name.
 const AARCH32_MONITOR: u32 = 0x16;
 

@@ -7,13 +7,15 @@
 use kernel::bindings;
 
 /// The mode, and whether it is one of AArch32.
-const MODE: u64 = (bindings::PSR_MODE_MASK | bindings::PSR_MODE32_BIT) as u64;
+pub(crate) const MODE: u64 = (bindings::PSR_MODE_MASK | bindings::PSR_MODE32_BIT) as u64;
+
+/// Modes of AArch64 state.
+pub(crate) const EL1T: u64 = bindings::PSR_MODE_EL1t as u64;
+pub(crate) const EL1H: u64 = bindings::PSR_MODE_EL1h as u64;
+pub(crate) const EL2T: u64 = bindings::PSR_MODE_EL2t as u64;
+pub(crate) const EL2H: u64 = bindings::PSR_MODE_EL2h as u64;
 
 const AARCH32: u64 = bindings::PSR_MODE32_BIT as u64;
-const EL1T: u64 = bindings::PSR_MODE_EL1t as u64;
-const EL1H: u64 = bindings::PSR_MODE_EL1h as u64;
-const EL2T: u64 = bindings::PSR_MODE_EL2t as u64;
-const EL2H: u64 = bindings::PSR_MODE_EL2h as u64;
 const IL: u64 = bindings::PSR_IL_BIT as u64;
 
 /// Returns the PSTATE to enter a guest with that is in `pstate`, as it or userspace sees that.

@@ -25,6 +25,13 @@ use crate::hyp::{
         ExitCode, //
     },
     fp,
+    pstate::{
+        EL1H,
+        EL1T,
+        EL2H,
+        EL2T,
+        MODE, //
+    },
     view::{
         classes_for_the_kernel,
         exit,
@@ -32,12 +39,9 @@ use crate::hyp::{
         Syndrome, //
     }, //
 };
-use kernel::{
-    arm64::{
-        cpucap,
-        registers::*, //
-    },
-    bindings, //
+use kernel::arm64::{
+    cpucap,
+    registers::*, //
 };
 
 /// Handles an exit, if that can be done here. Returns whether to go back to the guest.
@@ -102,14 +106,10 @@ fn handle_impdef(guest: &mut GuestContext<'_>) -> bool {
 pub(crate) fn fixup_nv_guest_exit(guest: &mut GuestContext<'_>, host: &HostData<'_>) {
     let entered_there = host.is_in_hyp_context();
     if entered_there {
-        const MODE: u64 = (bindings::PSR_MODE_MASK | bindings::PSR_MODE32_BIT) as u64;
-        const EL1T: u64 = bindings::PSR_MODE_EL1t as u64;
-        const EL1H: u64 = bindings::PSR_MODE_EL1h as u64;
-
         let pstate = guest.cpsr();
         let mode = match pstate & MODE {
-            EL1T => u64::from(bindings::PSR_MODE_EL2t),
-            EL1H => u64::from(bindings::PSR_MODE_EL2h),
+            EL1T => EL2T,
+            EL1H => EL2H,
             other => other,
         };
         guest.set_cpsr(pstate & !MODE | mode);

@@ -9,7 +9,16 @@
 #![forbid(unsafe_code)]
 
 use crate::{
-    hyp::view::exit,
+    hyp::{
+        pstate::{
+            EL1H,
+            EL1T,
+            EL2H,
+            EL2T,
+            MODE, //
+        },
+        view::exit, //
+    },
     vhe::GuestContext, //
 };
 use kernel::{
@@ -24,10 +33,7 @@ use kernel::{
     bindings, //
 };
 
-const MODE: u64 = (bindings::PSR_MODE_MASK | bindings::PSR_MODE32_BIT) as u64;
 const EL0T: u64 = bindings::PSR_MODE_EL0t as u64;
-const EL2T: u64 = bindings::PSR_MODE_EL2t as u64;
-const EL2H: u64 = bindings::PSR_MODE_EL2h as u64;
 
 /// Handles the trap. Returns false if the kernel has to: it changes from L1 to L2, or gives the
 /// guest an exception.
@@ -45,8 +51,8 @@ pub(super) fn handle(guest: &mut GuestContext<'_>) -> bool {
     let pstate: u64 = guest.read_el1::<SPSR_EL1>().into();
     let mode = match pstate & MODE {
         EL0T if guest.el2_e2h_is_set() && guest.el2_tge_is_set() => EL0T,
-        EL2T => u64::from(bindings::PSR_MODE_EL1t),
-        EL2H => u64::from(bindings::PSR_MODE_EL1h),
+        EL2T => EL1T,
+        EL2H => EL1H,
         _ => return false,
     };
 
