@@ -22,7 +22,7 @@ const FLAVOUR: &str = "cloud-arm64";
 /// What it is changed by.
 const FRAGMENT: &str = "deb.config";
 /// Space that the build takes, with the packages.
-const DISK_MIB: u64 = 10_000;
+const DISK_MIB: u64 = 3000;
 /// Profiles of `make bindeb-pkg`. The package of headers has programs for arm64 in it that are
 /// linked with libraries, which a machine of another architecture has not.
 const PROFILES: &str = "cross pkg.linux-upstream.nokernelheaders";
