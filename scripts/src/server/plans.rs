@@ -152,6 +152,21 @@ mod tests {
     }
 
     #[test]
+    fn a_slow_guest_waits_for_its_disk_as_long_as_others_wait_for_it() {
+        let scripts = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let fstab = files::read_text(&scripts.join("server/etc/fstab")).unwrap();
+        let line = fstab.lines().find(|line| line.contains("virtio-kvm-rust"));
+        let (_, timeout) = line.unwrap().split_once("device-timeout=").unwrap();
+        let (seconds, _) = timeout.split_once('s').unwrap();
+        let first = files::read_text(&scripts.join("../selftests/server/src/first.rs")).unwrap();
+        let (_, limit) = first.split_once("the guest's boot, and its checks").unwrap();
+        let (_, limit) = limit.split_once("default_value_t = ").unwrap();
+        let (limit, _) = limit.split_once(')').unwrap();
+        let [seconds, limit]: [u64; 2] = [seconds, limit].map(|text| text.parse().unwrap());
+        assert!(seconds >= limit, "{seconds} s, and {limit} s");
+    }
+
+    #[test]
     fn only_setting_up_is_done_without_a_system() {
         assert_eq!(set_up().root, Root::Disk(ROOT.into()));
         for plan in [install("a.deb", "7.3.4-kvm-rust"), migrate(End::First)] {

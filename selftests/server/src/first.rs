@@ -37,7 +37,7 @@ pub struct Options {
     #[arg(long, default_value_t = 2)]
     rounds: usize,
     /// Seconds that the second server, the guest's boot, and its checks may each take
-    #[arg(long, default_value_t = 600)]
+    #[arg(long, default_value_t = 1500)]
     limit: u64,
 }
 
