@@ -140,7 +140,11 @@ const PAIRS: [Pair; 20] = [
     Pair {
         name: "optimisation of the kernel as a whole (LTO)",
         c: &[on("-flto", ""), off("-fno-lto", "")],
-        rust: &[on("-Clinker-plugin-lto", ""), on("-Clto", "")],
+        rust: &[
+            on("-Clinker-plugin-lto", ""),
+            on("-Clto", ""),
+            off("-Clto=n", ""),
+        ],
         demand: Demand::NotMore,
     },
     Pair {
@@ -526,12 +530,14 @@ mod tests {
     fn what_no_rust_of_the_kernel_has_is_not_asked_for() {
         let c = "clang -pg -fstack-protector-strong -ftest-coverage -fsanitize=thread -c a.c";
         assert!(differences(c, "rustc a.rs").is_empty());
+        assert!(differences(c, "rustc -Clto=n a.rs").is_empty());
         for (flag, name) in [
             ("-Zpatchable-function-entry=4,2", "a place for ftrace"),
             ("-Zstack-protector=strong", "a stack protector"),
             ("-Cinstrument-coverage", "GCOV"),
             ("-Zsanitizer=thread", "KCSAN"),
             ("-Clinker-plugin-lto", "LTO"),
+            ("-Clto=thin", "LTO"),
         ] {
             let found = differences("clang -c a.c", &format!("rustc {flag} a.rs"));
             assert_eq!(found.len(), 1, "{flag}: {found:?}");
