@@ -159,7 +159,9 @@ mod tests {
         let (_, timeout) = line.unwrap().split_once("device-timeout=").unwrap();
         let (seconds, _) = timeout.split_once('s').unwrap();
         let first = files::read_text(&scripts.join("../selftests/server/src/first.rs")).unwrap();
-        let (_, limit) = first.split_once("the guest's boot, and its checks").unwrap();
+        let (_, limit) = first
+            .split_once("the guest's boot, and its checks")
+            .unwrap();
         let (_, limit) = limit.split_once("default_value_t = ").unwrap();
         let (limit, _) = limit.split_once(')').unwrap();
         let [seconds, limit]: [u64; 2] = [seconds, limit].map(|text| text.parse().unwrap());
