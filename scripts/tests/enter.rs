@@ -89,7 +89,12 @@ fn clean_cache_removes_what_is_ours_and_nothing_else() {
     for folder in ["log", "build/rust", "toolroot-trixie-0", "mine"] {
         fs::create_dir_all(cache.join(folder)).unwrap();
     }
-    for file in ["log/xtask.log", "toolroot.lock", "busybox-0.lock"] {
+    for file in [
+        "log/xtask.log",
+        "toolroot.lock",
+        "series.lock",
+        "busybox-0.lock",
+    ] {
         fs::write(cache.join(file), "").unwrap();
     }
     assert!(script("clean-cache", &cache, &path).status.success());
