@@ -243,22 +243,6 @@ fn run_unless_silent(
         if let Some(status) = running.poll()? {
             return Ok(status);
         }
-        let length = file.metadata().map_or(0, |log| log.len());
-        if length != printed.0 {
-            printed = (length, Instant::now());
-        }
-        if printed.1.elapsed() > silence {
-            return Err(hinted(
-                format!(
-                    "{} has printed nothing for {} min and was ended:\n{}log: {}",
-                    running.name,
-                    silence.as_secs() / 60,
-                    tail(log, 15),
-                    log.display()
-                ),
-                "the end of the log says where it was; a network or a disk may have been stuck",
-            ));
-        }
         // Short waits first: many commands take milliseconds.
         let wait = if start.elapsed() < Duration::from_millis(300) {
             5
@@ -269,6 +253,22 @@ fn run_unless_silent(
         if looked.elapsed() > Duration::from_secs(1) {
             looked = Instant::now();
             step.at(tail(log, 1).trim());
+            let length = file.metadata().map_or(0, |log| log.len());
+            if length != printed.0 {
+                printed = (length, looked);
+            }
+            if printed.1.elapsed() > silence {
+                return Err(hinted(
+                    format!(
+                        "{} has printed nothing for {} min and was ended:\n{}log: {}",
+                        running.name,
+                        silence.as_secs() / 60,
+                        tail(log, 15),
+                        log.display()
+                    ),
+                    "the end of the log says where it was; a network or a disk may have been stuck",
+                ));
+            }
         }
     }
 }

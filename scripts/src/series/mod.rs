@@ -114,6 +114,7 @@ fn base_commit(source: &Source) -> Option<String> {
 
 /// The series, and what there is to say against it.
 struct Judged {
+    source: Source,
     made: Made,
     /// Remarks of checkpatch.pl that stay.
     accepted: usize,
@@ -130,7 +131,7 @@ fn judge(
     folder: &Path,
     log: &Path,
     step: &Step,
-) -> Result<(Judged, Source)> {
+) -> Result<Judged> {
     let accepted = Accepted::read(&ctx.checkout)?;
     let source = source::find(ctx)?;
     let made = make(ctx, &source, identity, folder)?;
@@ -145,13 +146,13 @@ fn judge(
     if !remarks.is_empty() {
         problems.push(format!("checkpatch --strict has {} remarks", remarks.len()));
     }
-    let judged = Judged {
+    Ok(Judged {
+        source,
         made,
         accepted: known.len(),
         remarks,
         problems,
-    };
-    Ok((judged, source))
+    })
 }
 
 /// Makes the series, shows what is to be said against it, and prints where it
@@ -162,7 +163,7 @@ pub fn patches(ctx: &Context) -> Result<bool> {
     let _lock = Lock::take(&ctx.ui, &files::beside(&folder, "lock"), "the series")?;
     let log = ctx.log("checkpatch-series");
     let step = ctx.ui.step("patches");
-    let (judged, source) = judge(ctx, &identity, &folder, &log, &step)?;
+    let judged = judge(ctx, &identity, &folder, &log, &step)?;
     step.end("made");
     println!("{}", judged.made.lines.table());
     println!(
@@ -178,10 +179,10 @@ pub fn patches(ctx: &Context) -> Result<bool> {
     println!(
         "{} patches for Linux {}, as {identity}: {}",
         judged.made.mails.len(),
-        source.version,
+        judged.source.version,
         folder.display()
     );
-    if base_commit(&source).is_none() {
+    if base_commit(&judged.source).is_none() {
         println!("no base-commit in the cover letter: KDIR= a git tree gives it one");
     }
     for problem in &judged.problems {
@@ -206,7 +207,7 @@ impl Made {
 /// nothing else to say against it.
 pub fn check(ctx: &Context, log: &Path, step: &Step) -> Result<()> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
-    let (judged, _) = judge(ctx, &Identity::of_nobody(), folder.path(), log, step)?;
+    let judged = judge(ctx, &Identity::of_nobody(), folder.path(), log, step)?;
     let remarks = judged.remarks.iter().map(Remark::to_string);
     let all: Vec<String> = judged.problems.iter().cloned().chain(remarks).collect();
     anyhow::ensure!(all.is_empty(), "{}", all.join("\n"));
